@@ -1,0 +1,160 @@
+"""The vocabulary of a plan: every operation that pyrunc can perform, and the shape of its arguments.
+
+This table is the only place where operations are declared.  The native build generates ``ops.h``
+from it (``pyrunc/native/generate.py``), ``wire`` encodes by it, ``describe`` prints by it.  It holds
+names and shapes only: what to do is decided in ``plan``, how it is done in ``native`` and ``host``.
+
+An argument is ``name:kind`` or ``name:kind:table``, where kind is
+
+* ``i``  signed 64-bit integer; ``table`` names the flag table that spells it out
+* ``n``  a slot: an index into the executor's table of file descriptors (-1: none)
+* ``s``  a string without NUL
+* ``b``  bytes
+* ``l``  a list of strings
+* ``v``  a list of integers
+
+An operation is executed by ``runtime`` (Python, on the host) or by ``init`` (pyrunc-init).  The
+executor needs no allocation, no decision and no second look at the config.
+
+Slots: 0 is the rootfs, 1 is the host's /proc, 2 is /dev/null, 3 the mount that masks directories;
+others are handed out by the builder.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+SLOT_ROOT: Final = 0
+SLOT_PROC: Final = 1
+SLOT_NULL: Final = 2
+SLOT_MASK: Final = 3
+SLOT_FIFO: Final = 4
+SLOT_CGROUP: Final = 5
+SLOT_TTY: Final = 6
+SLOT_FIRST: Final = 8
+SLOT_LIMIT: Final = 2048
+
+# How `target` treats what it finds (its argument `flags`).
+TARGET_NO_SYMLINKS: Final = 1  # every component must be what it says: /proc, /sys
+TARGET_ALLOW_PROC: Final = 2  # may lie on a procfs (an allow-listed path)
+TARGET_OPTIONAL: Final = 4  # absent: the slot becomes -1, and ops on it do nothing
+
+# What `target` creates when the path is absent (its argument `create`).
+CREATE_NOTHING: Final = 0
+CREATE_DIR: Final = 1
+CREATE_FILE: Final = 2
+CREATE_LIKE: Final = 3  # of the type of what slot `like` refers to
+
+# fmt: off
+RUNTIME: Final = {
+    # name                arguments
+    "cgroup_create":      "path:s",                       # mkdir -p; remembered for removal
+    "cgroup_copy":        "path:s name:s",                # v1 cpuset: fill from the nearest filled ancestor
+    "cgroup_write":       "path:s value:s",               # path of the file
+    "write_id_maps":      "uid:s gid:s setgroups:s",      # text of the maps; setgroups "" leaves it alone
+    "new_id_maps":        "uid:l gid:l",                  # newuidmap/newgidmap arguments
+    "oom_score_adj":      "value:i",
+    "move_net_device":    "name:s rename:s",
+    "runtime_hook":       "kind:s path:s args:l env:l timeout:i",
+}
+
+INIT: Final = {
+    # Descriptors and namespaces (host side)
+    "open":               "slot:n path:s flags:i:open",
+    "open_tree":          "slot:n path:s flags:i:open_tree",
+    "userns":             "slot:n uid:s gid:s",           # a user namespace that exists only for its id maps
+    "join_cgroup":        "path:s",                       # of a cgroup.procs file; writes 0
+    "join_namespaces":    "slots:v types:v:namespace",    # in order; EPERM is retried after the others
+    "join_pidfd":         "slot:n types:i:namespace",     # setns(pidfd, all at once)
+    "clone":              "flags:i:clone cgroup:n",       # from here on in the container's first process
+    "sync":               "",                             # wait until the runtime's ops that follow are done
+    # Process attributes that come first
+    "dumpable":           "value:i",
+    "become_root":        "",
+    "setsid":             "",
+    "session_keyring":    "name:s",
+    "unshare":            "flags:i:namespace",
+    "open_proc":          "slot:n",                       # /proc of the host; refused unless it is a procfs
+    "proc_write":         "path:s value:s",               # below slot PROC; no symlinks, no mounts on the way
+    "enter_time_ns":      "",
+    "loopback_up":        "",
+    # Root file system and mounts
+    "propagation":        "path:s flags:i:mount",
+    "attach_root":        "slot:n path:s",                # mount the detached tree over its own path
+    "target":             "slot:n path:s create:i:create mode:i:octal flags:i:target like:n",
+    "fsmount":            "slot:n type:s source:s options:l attrs:i:mount_attr",
+    "legacy_mount":       "target:n type:s source:s flags:i:mount data:s",
+    "remount":            "target:n flags:i:mount data:s",
+    "clone_mount":        "slot:n source:n flags:i:open_tree",
+    "mount_attr":         "slot:n set:i:mount_attr clear:i:mount_attr propagation:i:mount recursive:i userns:n",
+    "attach":             "slot:n target:n",
+    "copy_up":            "source:n slot:n",              # copy what the target holds into a detached tmpfs
+    "mkdir":              "path:s mode:i:octal uid:i gid:i",
+    "mknod":              "path:s mode:i:mknod major:i minor:i uid:i gid:i",
+    "symlink":            "path:s to:s",
+    "open_null":          "slot:n",                       # the host's /dev/null, character device 1:3 or failure
+    "mask":               "path:s",                       # /dev/null over files, slot MASK over directories
+    "readonly_path":      "path:s",
+    "open_pty":           "rows:i columns:i mount:i",     # master goes to the runtime; slave stays in slot TTY
+    "container_hook":     "kind:s path:s args:l env:l timeout:i state:l",
+    "pivot_root":         "",
+    "move_root":          "path:s",
+    "chroot":             "",
+    # Identity and limits
+    "hostname":           "name:s",
+    "domainname":         "name:s",
+    "rlimit":             "resource:i:rlimit soft:i hard:i",
+    "scheduler":          "policy:i flags:i nice:i priority:i runtime:i deadline:i period:i",
+    "io_priority":        "value:i",
+    "cpu_affinity":       "mask:b",
+    "memory_policy":      "mode:i nodes:b maxnode:i",
+    "personality":        "domain:i",
+    "make_cwd":           "path:s",
+    "chdir":              "path:s early:i",               # early: before the user changes; EACCES is not final
+    "tty_stdio":          "uid:i",                        # slot TTY becomes stdio and the controlling terminal
+    "stdio_owner":        "uid:i",                        # fchown of stdio that is not a terminal of somebody else
+    "bounding":           "keep:i:caps",
+    "ids":                "uid:i gid:i groups:v setgroups:i",
+    "umask":              "mode:i:octal",
+    "caps":               "effective:i:caps permitted:i:caps inheritable:i:caps ambient:i:caps",
+    "no_new_privs":       "",
+    "seccomp":            "filter:b flags:i:seccomp listener:i",
+    "find_executable":    "name:s path:l",                # directories of PATH; kept for execve
+    # The end
+    "preserve_fds":       "count:i",
+    "ready":              "",                             # tell the runtime; it may leave now
+    "wait_start":         "",                             # block on the exec FIFO in slot FIFO
+    "execve":             "args:l env:l",
+}
+# fmt: on
+
+#: name -> opcode; the wire knows only the init's operations.
+OPCODES: Final = {name: number for number, name in enumerate(INIT)}
+
+
+class Op:
+    """One operation: its name, its arguments in the table's order, and the config path it is for."""
+
+    __slots__ = ("args", "name", "where")
+
+    def __init__(self, name: str, args: tuple[Arg, ...], where: str) -> None:
+        self.name = name
+        self.args = args
+        self.where = where
+
+    def __repr__(self) -> str:
+        return f"Op({self.name!r}, {self.args!r}, {self.where!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Op)
+            and (self.name, self.args, self.where) == (other.name, other.args, other.where)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+if TYPE_CHECKING:
+    Arg = int | str | bytes | tuple[str, ...] | tuple[int, ...]
