@@ -84,7 +84,8 @@ INIT: Final = {
     "propagation":        "path:s flags:i:mount",
     "attach_root":        "slot:n path:s",                # mount the detached tree over its own path
     "target":             "slot:n path:s create:i:create mode:i:octal flags:i:target like:n",
-    "fsmount":            "slot:n type:s source:s options:l attrs:i:mount_attr",
+    "fsmount":            "slot:n type:s source:s options:l attrs:i:mount_attr like:n",
+    "copy_symlink":       "slot:n source:s path:s",       # a source that is a symlink is copied; else as open_tree
     "legacy_mount":       "target:n type:s source:s flags:i:mount data:s",
     "remount":            "target:n flags:i:mount data:s",
     "clone_mount":        "slot:n source:n flags:i:open_tree",

@@ -1,0 +1,50 @@
+"""What a plan may know about the host: values only, probed once by ``pyrunc.host.probe``.
+
+A plan is a pure function of the config, these facts and the request, so that a golden plan can be
+compared on any machine with facts from a table.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class CgroupFacts(TypedDict):
+        """The cgroup layout (cgroups(7)), keyed by controller.
+
+        Keys are controller names, ``name=systemd`` for a named v1 hierarchy and ``""`` for cgroup2.
+        Controllers that are mounted together have equal values.
+        """
+
+        mode: str  # "v1", "hybrid", "v2" or "none"
+        mounts: dict[str, str]  # -> mount point on the host
+        own: dict[str, str]  # -> path of this process's cgroup below that mount point, "/…"
+
+    class HostFacts(TypedDict):
+        uid: int  # effective
+        gid: int
+        caps: int  # CapEff of /proc/self/status
+        bounding: int  # CapBnd
+        last_cap: int  # the highest capability that the kernel knows
+        initial_userns: bool  # uid_map of this process is the identity over all ids
+        kernel: tuple[int, int]
+        machine: str  # as uname -m
+        apparmor: bool
+        selinux: bool
+        namespaces: tuple[str, ...]  # names in /proc/self/ns
+        subuids: tuple[tuple[int, int], ...]  # (first, count) of /etc/subuid for this user; () for root
+        subgids: tuple[tuple[int, int], ...]
+        cgroup: CgroupFacts
+
+    class Request(TypedDict):
+        """What the caller of create wants beyond the config."""
+
+        id: str
+        bundle: str  # absolute
+        state_dir: str  # absolute, holds exec.fifo
+        no_pivot: bool
+        no_new_keyring: bool
+        preserve_fds: int
+        cgroup_manager: str  # "cgroupfs" or "disabled"
+        extra_env: list[str]  # LISTEN_FDS and the like, appended to process.env
