@@ -1,0 +1,114 @@
+"""What the parts of a plan share while they add their operations.
+
+A part reads the config and the facts and appends to one of four lists; ``finish`` puts these in the
+order of execution.  Reasons why the config cannot run here are collected, not raised one by one.
+"""
+
+from __future__ import annotations
+
+from ..errors import SpecError, Violation
+from .capabilities import CAP_SYS_ADMIN
+from .kernel import MS_SHARED
+from .mount_options import PROPAGATION
+from .ops import SLOT_FIRST, SLOT_LIMIT, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..spec.types import Spec
+    from .facts import HostFacts, Request
+    from .ops import Arg
+
+
+class Plan:
+    """Ordered operations, and what the runtime must keep to undo or join the container later."""
+
+    __slots__ = ("cgroups", "ops")
+
+    def __init__(self, ops: list[Op], cgroups: dict[str, str]) -> None:
+        self.ops = ops
+        self.cgroups = cgroups  # controller -> absolute directory, as in HostFacts.cgroup
+
+
+class Builder:
+    __slots__ = (
+        "cgroups",
+        "container",
+        "deferred",
+        "facts",
+        "host",
+        "host_opens",
+        "namespaces",
+        "next_slot",
+        "parent",
+        "problems",
+        "request",
+        "runtime",
+        "spec",
+    )
+
+    def __init__(self, spec: Spec, facts: HostFacts, request: Request) -> None:
+        self.spec = spec
+        self.facts = facts
+        self.request = request
+        self.runtime: list[Op] = []  # Python, before pyrunc-init is spawned
+        self.host: list[Op] = []  # init, with the host's credentials and namespaces, up to clone
+        self.parent: list[Op] = []  # Python, while the container's first process waits
+        self.container: list[Op] = []  # init, as the container's first process
+        self.deferred: list[Op] = []  # init, right before the rootfs is entered
+        self.problems: list[Violation] = []
+        self.cgroups: dict[str, str] = {}
+        self.next_slot = SLOT_FIRST
+        #: OCI namespace type -> path to join, or "" for a new one
+        self.namespaces: dict[str, str] = {
+            ns["type"]: ns.get("path", "") for ns in (spec.get("linux") or {}).get("namespaces") or ()
+        }
+        self.host_opens = self._opens_on_host()
+
+    def _opens_on_host(self) -> bool:
+        """Whether mount sources are opened before the container's namespaces are entered.
+
+        Inside a user namespace the container's root may lack the right to reach a source that the
+        caller can.  And a mount that is to propagate back to the host must stay a peer of the host's mount,
+        which a copy in a mount namespace of slaves is not.
+        """
+        propagation = (self.spec.get("linux") or {}).get("rootfsPropagation", "")
+        shared = bool(PROPAGATION.get(propagation, 0) & MS_SHARED)
+        return bool(self.facts["caps"] & CAP_SYS_ADMIN) and (shared or "user" in self.namespaces)
+
+    # Each list has one way in, so that a reader sees at once where an op runs.
+    def on_runtime(self, where: str, name: str, *args: Arg) -> None:
+        self.runtime.append(Op(name, args, where))
+
+    def on_host(self, where: str, name: str, *args: Arg) -> None:
+        self.host.append(Op(name, args, where))
+
+    def on_parent(self, where: str, name: str, *args: Arg) -> None:
+        self.parent.append(Op(name, args, where))
+
+    def on_container(self, where: str, name: str, *args: Arg) -> None:
+        self.container.append(Op(name, args, where))
+
+    def on_source(self, where: str, name: str, *args: Arg) -> None:
+        """An op that opens something of the host by path."""
+        (self.host if self.host_opens else self.container).append(Op(name, args, where))
+
+    def before_pivot(self, where: str, name: str, *args: Arg) -> None:
+        self.deferred.append(Op(name, args, where))
+
+    def slot(self) -> int:
+        slot = self.next_slot
+        self.next_slot += 1
+        if slot == SLOT_LIMIT:
+            self.problem("mounts", f"too many; all together may need {SLOT_LIMIT - SLOT_FIRST} descriptors")
+        return min(slot, SLOT_LIMIT - 1)
+
+    def new(self, namespace: str) -> bool:
+        """Whether the container gets a new namespace of that type."""
+        return self.namespaces.get(namespace) == ""
+
+    def problem(self, path: str, reason: str) -> None:
+        self.problems.append(Violation(path, reason))
+
+    def finish(self) -> None:
+        if self.problems:
+            raise SpecError(self.problems)

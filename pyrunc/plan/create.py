@@ -1,0 +1,54 @@
+"""The plan of ``create``: which part adds its operations when.  The order here is the order of execution."""
+
+from __future__ import annotations
+
+from . import cgroups, devices, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
+from .builder import Builder, Plan
+from .ops import SLOT_FIFO, SLOT_PROC, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..spec.types import Spec
+    from .facts import HostFacts, Request
+
+
+def create(spec: Spec, facts: HostFacts, request: Request, filter: bytes = b"") -> Plan:
+    """Plan the creation of a container from a valid ``spec``.
+
+    ``filter`` is the compiled seccomp program, empty in a dry run.  Raises SpecError with everything
+    that this host cannot do.  Pure.
+    """
+    b = Builder(spec, facts, request)
+    cgroups.create(b)
+    b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
+    cgroups.join(b)
+    namespaces.join(b)
+
+    namespaces.enter(b)
+    identity.adjust_oom(b)
+    b.on_container("", "open_proc", SLOT_PROC)
+    namespaces.configure(b)
+    rootfs.attach(b)
+    mounts.apply(b)
+    devices.populate(b)
+    security.sysctls(b)
+    hooks.before_pivot(b)
+    paths.protect(b)
+    b.container += b.deferred
+    rootfs.enter(b)
+    namespaces.names(b)
+    rootfs.finish(b)
+
+    process = spec["process"]
+    limits.apply(b, process)
+    identity.assume(b, process)
+    security.before_ready(b, process, filter)
+    b.on_container("", "ready")
+    b.on_container("", "wait_start")
+    hooks.start_container(b)
+    security.before_execve(b, process, filter)
+    identity.execute(b, process, request["extra_env"])
+    b.finish()
+    clone = namespaces.clone(b)
+    handover = [Op("sync", (), ""), *b.parent] if b.parent else []
+    return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups)

@@ -1,0 +1,146 @@
+"""linux.namespaces, id mappings, time offsets, host names: what the container has of its own.
+
+runtime-spec config-linux.md, "Namespaces" to "Offset for time namespace".
+"""
+
+from __future__ import annotations
+
+from .capabilities import CAP_SETGID, CAP_SETUID
+from .kernel import CLONE_NEWCGROUP, CLONE_NEWTIME, NAMESPACES, O_RDONLY
+from .ops import SLOT_CGROUP, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..spec.types import IDMapping
+    from .builder import Builder
+
+
+def _where(b: Builder, namespace: str) -> str:
+    for index, entry in enumerate((b.spec.get("linux") or {}).get("namespaces") or ()):
+        if entry["type"] == namespace:
+            return f"linux.namespaces[{index}]"
+    return "linux.namespaces"
+
+
+def join(b: Builder) -> None:
+    """Open the namespaces that have a path, and enter them before the clone.
+
+    The user namespace comes last: with the host's capabilities all others can be entered.  Where the caller
+    has none, those fail with EPERM at first, and the executor tries them again from inside the user namespace.
+    """
+    slots: list[int] = []
+    types: list[int] = []
+    for namespace in sorted(b.namespaces, key=lambda name: name == "user"):
+        kernel_name = NAMESPACES[namespace][1]
+        if kernel_name not in b.facts["namespaces"]:
+            b.problem(_where(b, namespace) + ".type", f"this kernel has no {namespace} namespaces")
+        if b.namespaces[namespace]:
+            slot = b.slot()
+            b.on_host(_where(b, namespace), "open", slot, b.namespaces[namespace], O_RDONLY)
+            slots.append(slot)
+            types.append(NAMESPACES[namespace][0])
+    if slots:
+        b.on_host("linux.namespaces", "join_namespaces", tuple(slots), tuple(types))
+
+
+def clone(b: Builder) -> Op:
+    """The op that makes the container's first process, in its new namespaces.
+
+    A cgroup namespace has the cgroup at its creation as root (cgroup_namespaces(7)), which clone takes from the
+    parent; and time offsets must be written before anything enters (time_namespaces(7)): both are unshared later.
+    """
+    flags = 0
+    for namespace, (flag, _) in NAMESPACES.items():
+        if b.new(namespace) and namespace not in ("cgroup", "time"):
+            flags |= flag
+    into = SLOT_CGROUP if any(op.name == "open" and op.args[0] == SLOT_CGROUP for op in b.host) else -1
+    return Op("clone", (flags, into), "linux.namespaces")
+
+
+def mapping_text(mappings: Sequence[IDMapping]) -> str:
+    """The lines of /proc/PID/uid_map (user_namespaces(7))."""
+    return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
+
+
+def enter(b: Builder) -> None:
+    """The first steps of the new process, up to being root in its user namespace."""
+    linux = b.spec.get("linux") or {}
+    if b.new("user"):
+        uids, gids = linux.get("uidMappings") or (), linux.get("gidMappings") or ()
+        _write_maps(b, uids, gids)
+    # A process of the same pid or user namespace could trace us before execve.  (After the id maps are
+    # written: their files belong to root while we are not dumpable.)
+    b.on_container("", "dumpable", 0)
+    if "user" in b.namespaces:
+        b.on_container(_where(b, "user"), "become_root")
+    b.on_container("", "setsid")
+    if not b.request["no_new_keyring"]:
+        b.on_container("", "session_keyring", "_ses." + b.request["id"])
+
+
+def _write_maps(b: Builder, uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> None:
+    where = "linux.uidMappings"
+    if b.facts["caps"] & CAP_SETUID and b.facts["caps"] & CAP_SETGID:
+        b.on_parent(where, "write_id_maps", mapping_text(uids), mapping_text(gids), "")
+    elif _is_own(uids, b.facts["uid"]) and _is_own(gids, b.facts["gid"]):
+        # The one mapping that needs no privilege, at the price of setgroups (user_namespaces(7)).
+        b.on_parent(where, "write_id_maps", mapping_text(uids), mapping_text(gids), "deny")
+    else:
+        _check_subids(b, "uid", uids, b.facts["uid"], b.facts["subuids"])
+        _check_subids(b, "gid", gids, b.facts["gid"], b.facts["subgids"])
+        b.on_parent(where, "new_id_maps", _arguments(uids), _arguments(gids))
+
+
+def setgroups_denied(b: Builder) -> bool:
+    return any(op.name == "write_id_maps" and op.args[2] == "deny" for op in b.parent)
+
+
+def _is_own(mappings: Sequence[IDMapping], host_id: int) -> bool:
+    return len(mappings) == 1 and mappings[0]["size"] == 1 and mappings[0]["hostID"] == host_id
+
+
+def _arguments(mappings: Sequence[IDMapping]) -> tuple[str, ...]:
+    return tuple(str(m[key]) for m in mappings for key in ("containerID", "hostID", "size"))
+
+
+def _check_subids(
+    b: Builder, kind: str, mappings: Sequence[IDMapping], own: int, ranges: Sequence[tuple[int, int]]
+) -> None:
+    allowed = [(own, 1), *ranges]
+    for index, m in enumerate(mappings):
+        first, last = m["hostID"], m["hostID"] + m["size"]
+        if not any(start <= first and last <= start + count for start, count in allowed):
+            have = ", ".join(f"{start}-{start + count - 1}" for start, count in allowed)
+            b.problem(
+                f"linux.{kind}Mappings[{index}]",
+                f"host ids {first}-{last - 1} are not yours to map: you have {have} (see /etc/sub{kind})",
+            )
+
+
+def configure(b: Builder) -> None:
+    """Namespaces that must be unshared from inside, and the loopback device."""
+    if b.new("cgroup"):
+        b.on_container(_where(b, "cgroup"), "unshare", CLONE_NEWCGROUP)
+    if b.new("time"):
+        where = _where(b, "time")
+        b.on_container(where, "unshare", CLONE_NEWTIME)
+        offsets = (b.spec.get("linux") or {}).get("timeOffsets") or {}
+        lines = "".join(
+            f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n" for clock, offset in offsets.items()
+        )
+        if lines:
+            b.on_container("linux.timeOffsets", "proc_write", "self/timens_offsets", lines)
+        b.on_container(where, "enter_time_ns")
+    if b.new("network"):
+        b.on_container(_where(b, "network"), "loopback_up")
+        for name, device in ((b.spec.get("linux") or {}).get("netDevices") or {}).items():
+            b.on_parent(f"linux.netDevices.{name}", "move_net_device", name, device.get("name") or name)
+
+
+def names(b: Builder) -> None:
+    if b.spec.get("hostname"):
+        b.on_container("hostname", "hostname", b.spec["hostname"])
+    if b.spec.get("domainname"):
+        b.on_container("domainname", "domainname", b.spec["domainname"])
