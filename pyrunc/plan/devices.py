@@ -1,0 +1,80 @@
+"""linux.devices, the default devices, the links in /dev, and the container's terminal.
+
+runtime-spec config-linux.md "Devices", "Default Devices", "Dev symbolic links".
+"""
+
+from __future__ import annotations
+
+from .capabilities import CAP_MKNOD
+from .kernel import OPEN_TREE_CLONE, S_IFBLK, S_IFCHR, S_IFIFO
+from .mount_options import parse
+from .mounts import normal
+from .ops import CREATE_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..spec.types import Device
+    from .builder import Builder
+
+#: path -> (major, minor) of character devices, mode 0666
+DEFAULTS = {
+    "/dev/null": (1, 3),
+    "/dev/zero": (1, 5),
+    "/dev/full": (1, 7),
+    "/dev/random": (1, 8),
+    "/dev/urandom": (1, 9),
+    "/dev/tty": (5, 0),
+}
+
+SYMLINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+    "/dev/core": "/proc/kcore",
+    "/dev/ptmx": "pts/ptmx",
+}
+
+_TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
+
+
+def owns_dev(b: Builder) -> bool:
+    """Whether /dev is the container's: with a /dev bound from elsewhere, its owner fills it (as runc)."""
+    for mount in b.spec.get("mounts") or ():
+        if normal(mount["destination"]) == "/dev":
+            options = parse(mount.get("options") or ())
+            if options.bind or mount.get("type") == "bind":
+                return False
+    return True
+
+
+def populate(b: Builder) -> None:
+    process = b.spec["process"]
+    if owns_dev(b):
+        listed: dict[str, tuple[str, Device]] = {}
+        for index, device in enumerate((b.spec.get("linux") or {}).get("devices") or ()):
+            listed[normal(device["path"])] = (f"linux.devices[{index}]", device)
+        for path, (major, minor) in DEFAULTS.items():
+            if path not in listed:
+                _node(b, "linux.devices", path, S_IFCHR | 0o666, major, minor, 0, 0)
+        for path, (where, device) in listed.items():
+            mode = _TYPES[device["type"]] | (device["fileMode"] & 0o7777 if "fileMode" in device else 0o666)
+            major, minor = device.get("major", 0), device.get("minor", 0)
+            _node(b, where, path, mode, major, minor, device.get("uid", 0), device.get("gid", 0))
+        for path, to in SYMLINKS.items():
+            b.on_container("linux.devices", "symlink", path, to)
+    if process.get("terminal"):
+        size = process.get("consoleSize") or {"height": 0, "width": 0}
+        b.on_container("process.terminal", "open_pty", size["height"], size["width"], 1)
+
+
+def _node(b: Builder, where: str, path: str, mode: int, major: int, minor: int, uid: int, gid: int) -> None:
+    fifo = mode & 0o170000 == S_IFIFO
+    if fifo or (b.facts["initial_userns"] and "user" not in b.namespaces and b.facts["caps"] & CAP_MKNOD):
+        b.on_container(where, "mknod", path, mode, major, minor, uid, gid)
+        return
+    # mknod(2) of devices is for the host's root alone: the host's node of that path stands in.
+    source, place = b.slot(), b.slot()
+    b.on_source(where, "open_tree", source, path, OPEN_TREE_CLONE)
+    b.on_container(where, "target", place, path, CREATE_FILE, 0o600, 0, -1)
+    b.on_container(where, "attach", source, place)

@@ -1,0 +1,80 @@
+"""process: user, groups, capabilities, working directory, environment and the program itself.
+
+runtime-spec config.md "Process" and "User".  The order matters: the bounding set can be cut only before
+the user changes, and a directory may be reachable only before or only after it.
+"""
+
+from __future__ import annotations
+
+from . import namespaces
+from .capabilities import mask
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..spec.types import Process
+    from .builder import Builder
+
+KEEP_GROUPS = "run.oci.keep_original_groups"
+
+
+def adjust_oom(b: Builder) -> None:
+    value = b.spec["process"].get("oomScoreAdj")
+    if value is not None:
+        b.on_parent("process.oomScoreAdj", "oom_score_adj", value)
+
+
+def assume(b: Builder, process: Process) -> None:
+    """Become the process's user, in its directory, with everything but the final capabilities."""
+    user = process.get("user") or {}
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    if process.get("terminal"):
+        b.on_container("process.terminal", "tty_stdio", uid)
+    else:
+        b.on_container("process.user.uid", "stdio_owner", uid)
+    cwd = process["cwd"]
+    b.on_container("process.cwd", "chdir", cwd, 1)
+    bounding = (process.get("capabilities") or {}).get("bounding") or ()
+    b.on_container("process.capabilities.bounding", "bounding", mask(bounding, b.facts["last_cap"]))
+    groups = tuple(user.get("additionalGids") or ())
+    set_groups = 1
+    if namespaces.setgroups_denied(b):
+        set_groups = 0
+        if groups:
+            b.problem(
+                "process.user.additionalGids",
+                "cannot be set: without newgidmap, the kernel denies setgroups in this user namespace",
+            )
+    if (b.spec.get("annotations") or {}).get(KEEP_GROUPS) == "1":
+        set_groups = 0
+    b.on_container("process.user", "ids", uid, gid, groups, set_groups)
+    if "umask" in user:
+        b.on_container("process.user.umask", "umask", user["umask"])
+    b.on_container("process.cwd", "chdir", cwd, 0)
+    b.on_container("process.args[0]", "find_executable", process["args"][0], search_path(process.get("env") or ()))
+
+
+def search_path(env: Sequence[str]) -> tuple[str, ...]:
+    """The directories of PATH; the last entry counts, as when each is set in turn.  None: none (as in runc)."""
+    path = ""
+    for entry in env:
+        if entry.startswith("PATH="):
+            path = entry[5:]
+    return tuple(part or "." for part in path.split(":")) if path else ()
+
+
+def capabilities(b: Builder, process: Process) -> None:
+    sets = process.get("capabilities") or {}
+    last = b.facts["last_cap"]
+    masks = [mask(sets.get(name) or (), last) for name in ("effective", "permitted", "inheritable", "ambient")]
+    b.on_container("process.capabilities", "caps", *masks)
+
+
+def execute(b: Builder, process: Process, extra_env: Sequence[str]) -> None:
+    if b.request["preserve_fds"]:
+        b.on_container("", "preserve_fds", b.request["preserve_fds"])
+    env = (*(process.get("env") or ()), *extra_env)
+    b.on_container("process.args", "execve", tuple(process["args"]), env)
+
+

@@ -1,0 +1,29 @@
+"""linux.maskedPaths and linux.readonlyPaths: parts of the tree that are hidden or frozen.
+
+runtime-spec config-linux.md "Masked Paths", "Readonly Paths".  They come after every mount and every hook
+that may add one, and before the container can run anything.
+"""
+
+from __future__ import annotations
+
+from .kernel import MOUNT_ATTR_RDONLY
+from .ops import SLOT_MASK, SLOT_NULL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .builder import Builder
+
+
+def protect(b: Builder) -> None:
+    linux = b.spec.get("linux") or {}
+    for index, path in enumerate(linux.get("readonlyPaths") or ()):
+        b.on_container(f"linux.readonlyPaths[{index}]", "readonly_path", path)
+    masked = linux.get("maskedPaths") or ()
+    if masked:
+        # The host's node, not the container's: that one may have been replaced (CVE-2025-31133).
+        b.on_container("linux.maskedPaths", "open_null", SLOT_NULL)
+        b.on_container(
+            "linux.maskedPaths", "fsmount", SLOT_MASK, "tmpfs", "tmpfs", ("ro",), MOUNT_ATTR_RDONLY, -1
+        )
+    for index, path in enumerate(masked):
+        b.on_container(f"linux.maskedPaths[{index}]", "mask", path)
