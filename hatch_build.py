@@ -1,0 +1,91 @@
+"""The build hook: compiles the native programs and the validator, and places them in the wheel.
+
+Only what concerns packaging lives here: which file goes where, and the wheel's tag.  How to compile is
+known to ``pyrunc/native/build.py`` and ``pyrunc/spec/compile_schemas.py``.
+
+A wheel gets everything from a temporary directory, so that building one never disturbs a checkout that is
+installed editable.  An editable install gets the helper and the validator in the source tree (both are
+ignored by git), and a launcher that has the path of the source tree compiled in.
+"""
+
+from __future__ import annotations
+
+import compileall
+import importlib.util
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# The native programs are static and use no libc at all, so that they run beside any of them.  A plain linux_* tag
+# would say the same to pip, but no index accepts it; these two together are accepted by every pip on Linux.
+PLATFORMS = ("manylinux_2_17", "musllinux_1_1")
+MACHINES = ("x86_64", "aarch64")
+
+
+class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-ignore]
+    """Adds pyrunc-init, the launcher, the compiled validator and the schemas to a wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name != "wheel":
+            return
+        machine = platform.machine()
+        if sys.platform != "linux" or machine not in MACHINES:
+            self.app.abort(f"pyrunc needs Linux on {' or '.join(MACHINES)}; this is {sys.platform} on {machine}")
+        root = Path(self.root)
+        self.scratch = Path(tempfile.mkdtemp(prefix="pyrunc-build-"))
+        native = load(root / "pyrunc/native/build.py")
+        schemas = load(root / "pyrunc/spec/compile_schemas.py")
+        editable = version == "editable"
+        native.build(self.scratch, source=root if editable else None)
+        schemas.compile_all(root / "schemas", self.scratch / "_compiled.py")
+        build_data["shared_scripts"][str(self.scratch / "pyrunc")] = "pyrunc"
+        if editable:
+            install(self.scratch / "pyrunc-init", root / "pyrunc/native/pyrunc-init")
+            install(self.scratch / "_compiled.py", root / "pyrunc/spec/_compiled.py")
+            # Nobody compiles an editable install afterwards, and the launcher runs for users who may not write here.
+            compileall.compile_dir(root / "pyrunc", quiet=1)
+            return
+        build_data["pure_python"] = False
+        build_data["tag"] = "py3-none-" + ".".join(f"{name}_{machine}" for name in PLATFORMS)
+        build_data["force_include"].update(
+            {
+                str(self.scratch / "pyrunc-init"): "pyrunc/native/pyrunc-init",
+                str(self.scratch / "_compiled.py"): "pyrunc/spec/_compiled.py",
+                str(root / "schemas"): "pyrunc/schemas",
+            }
+        )
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        if self.target_name == "wheel":
+            shutil.rmtree(self.scratch)
+
+
+def load(path: Path) -> ModuleType:
+    """Import a build script by its path: pyrunc itself must not be importable while it is being built."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def install(source: Path, target: Path) -> None:
+    """Replace in one step, so that a runtime that starts now has the old file or the new one."""
+    beside = target.with_name(f".{target.name}.new")
+    shutil.copy2(source, beside)
+    beside.rename(target)

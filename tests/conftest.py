@@ -1,0 +1,166 @@
+"""Fixtures and checks that hold for every test: requirements, the runtime under test, ids, residue."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import requirements, residue
+from tests.support.bundles import Bundle
+from tests.support.canary import Canary
+from tests.support.command import Result, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+BEFORE = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers are started with this environment, and so share the token.
+    os.environ.setdefault(residue.TOKEN, secrets.token_hex(3))
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not is_worker(session.config):
+        session.config.stash[BEFORE] = residue.snapshot()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when it leaves something behind; the controller sees this after the last worker has ended."""
+    before = session.config.stash.get(BEFORE, None)
+    if before is None:
+        return
+    marks = (token(), *(str(path) for path in temporary_directories(session.config)))
+    strict = "all" in os.environ.get("PYRUNC_REQUIRE", "")
+    left = residue.left_behind(before, residue.snapshot(), marks, strict)
+    if left:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.section("left behind by the tests", red=True)
+            for line in left:
+                reporter.line(line, red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def temporary_directories(config: pytest.Config) -> list[Path]:
+    factory = getattr(config, "_tmp_path_factory", None)
+    return [factory.getbasetemp()] if factory is not None else []
+
+
+def token() -> str:
+    return os.environ[residue.TOKEN]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip visibly, or fail where PYRUNC_REQUIRE says so, when a requirement is not met."""
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            reason = requirements.unmet(name)
+            if reason and requirements.required(name):
+                pytest.fail(f"needs {name}: {reason} (PYRUNC_REQUIRE)", pytrace=False)
+            if reason:
+                pytest.skip(f"needs {name}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def pyrunc() -> Path:
+    """The installed runtime of the environment that runs the tests."""
+    path = Path(sys.prefix, "bin", "pyrunc")
+    if not path.exists():
+        pytest.fail(f"{path} is missing: run ./dev path", pytrace=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def runc() -> Path:
+    """The reference runtime; for tests marked needs("runc")."""
+    found = shutil.which("runc", path=requirements.programs.PATH)
+    assert found, "mark the test needs('runc')"
+    return Path(found)
+
+
+@pytest.fixture
+def run_command() -> Callable[..., Result]:
+    """tests.support.command.run, for tests that prefer a fixture."""
+    return run
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A private --root: what the runtime under test keeps its state in."""
+    return tmp_path / "state"
+
+
+COUNTER = itertools.count(1)
+
+
+@pytest.fixture
+def ids(root: Path) -> Iterator[Callable[[], str]]:
+    """A factory of container ids that no other test uses.
+
+    After the test, what still exists under one of them is deleted by every runtime that the test may have used, each
+    with the private root, and the test fails when that does not work.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"pyrunc-test-{token()}-{worker}-{next(COUNTER)}")
+        return made[-1]
+
+    yield make
+    if not root.exists():
+        return
+    for name in made:
+        if (root / name).exists():
+            delete(root, name)
+
+
+def delete(root: Path, name: str) -> None:
+    """Delete container ``name`` with the runtime that made it, told by what it keeps in its state directory."""
+    state = root / name
+    if (state / "lock").exists():
+        runtime = str(Path(sys.prefix, "bin", "pyrunc"))
+    else:
+        runtime = "crun" if (state / "status").exists() else "runc"
+    run(runtime, "--root", root, "delete", "--force", name)
+
+
+@pytest.fixture
+def container_id(ids: Callable[[], str]) -> str:
+    """One unused container id, cleaned up like those of ``ids``."""
+    return ids()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Callable[..., Bundle]:
+    """A factory of bundles: ``bundle()``, ``bundle(config)``; each in a directory of its own."""
+    numbers = itertools.count(1)
+
+    def make(config: dict[str, Any] | None = None) -> Bundle:
+        return Bundle(tmp_path / f"bundle{next(numbers)}", config)
+
+    return make
+
+
+@pytest.fixture
+def canary(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
+    """A tree on the host that must not change; checked after the test."""
+    engines = ("/var/lib/containers", "/run/containers", "/run/netns", "/run/user", "/run/docker")
+    made = Canary(tmp_path / "canary", ignore_mounts_below=(*engines, str(tmp_path_factory.getbasetemp().parent)))
+    yield made
+    made.check()

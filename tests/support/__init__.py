@@ -1,0 +1,1 @@
+"""What several kinds of tests share: requirements, bundles, the probe, canaries, residue."""

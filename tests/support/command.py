@@ -1,0 +1,70 @@
+"""Running programs in tests: always with a deadline, always with the whole output in a failure's message."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PathLike = str | os.PathLike[str]
+
+
+class Result:
+    """What a program did: ``status`` (128 + n for a signal), ``stdout``, ``stderr`` as text."""
+
+    __slots__ = ("command", "status", "stderr", "stdout")
+
+    def __init__(self, command: tuple[str, ...], status: int, stdout: str, stderr: str) -> None:
+        self.command = command
+        self.status = status
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def __repr__(self) -> str:
+        return (
+            f"{' '.join(self.command)}\n-> {self.status}\n"
+            f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+        )
+
+
+def run(
+    *command: PathLike,
+    status: int | None = 0,
+    timeout: float = 60,
+    env: Mapping[str, str] | None = None,
+    cwd: PathLike | None = None,
+    stdin: str | None = None,
+    pass_fds: tuple[int, ...] = (),
+) -> Result:
+    """Run ``command``; fail unless it exits with ``status`` (None: any) within ``timeout`` seconds.
+
+    ``stdin`` is text to feed; without it the standard input is empty.
+    """
+    words = tuple(os.fspath(word) for word in command)
+    try:
+        done = subprocess.run(
+            words,
+            input=stdin if stdin is not None else "",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise AssertionError(
+            f"{' '.join(words)}\nstill runs after {timeout} s\n"
+            f"--- stdout\n{expired.stdout!r}\n--- stderr\n{expired.stderr!r}"
+        ) from None
+    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    result = Result(words, code, done.stdout, done.stderr)
+    if status is not None and code != status:
+        raise AssertionError(f"expected exit status {status}\n{result!r}")
+    return result

@@ -1,0 +1,195 @@
+"""What a machine must have for a test: each name's probe, run at most once.
+
+A probe returns "" when the requirement is met, else the reason for the skip.  Nothing else lives here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support import compilers, programs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Probe = Callable[[], str]
+
+
+def _program(name: str) -> Probe:
+    return lambda: "" if shutil.which(name, path=programs.PATH) else f"{name} is not installed"
+
+
+def _file(path: str, what: str) -> Probe:
+    return lambda: "" if Path(path).exists() else what
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "needs root"
+
+
+def _user() -> str:
+    return "" if os.geteuid() != 0 else "needs an ordinary user"
+
+
+def _unshare(*options: str) -> Probe:
+    def probe() -> str:
+        done = subprocess.run(
+            ["unshare", *options, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+        )
+        return "" if done.returncode == 0 else f"unshare {' '.join(options)}: {done.stderr.strip()}"
+
+    return probe
+
+
+def _capability(name: str, number: int) -> Probe:
+    def probe() -> str:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("CapEff:"):
+                return "" if int(line.split()[1], 16) >> number & 1 else f"{name} is missing"
+        return "/proc/self/status has no CapEff"
+
+    return probe
+
+
+def cgroup_mounts() -> dict[str, str]:
+    """Mount point of each v1 controller, and of cgroup2 under the name ``""``."""
+    found: dict[str, str] = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        front, _, back = line.partition(" - ")
+        point = front.split()[4]
+        kind, _, options = back.split()[:3]
+        if kind == "cgroup2":
+            found.setdefault("", point)
+        elif kind == "cgroup":
+            for option in options.split(","):
+                found.setdefault(option, point)
+    return found
+
+
+def _cgroup1() -> str:
+    return "" if "memory" in cgroup_mounts() else "cgroup v1 controllers are not mounted"
+
+
+def _cgroup2() -> str:
+    point = cgroup_mounts().get("")
+    if point is None:
+        return "cgroup2 is not mounted"
+    controllers = Path(point, "cgroup.controllers").read_text().split()
+    return "" if "memory" in controllers else "cgroup2 has no memory controller here"
+
+
+def _cgroup2_bare() -> str:
+    return "" if "" in cgroup_mounts() else "cgroup2 is not mounted"
+
+
+def _overlay() -> str:
+    filesystems = Path("/proc/filesystems").read_text().split()
+    return "" if "overlay" in filesystems else "the kernel has no overlayfs (or has not loaded it)"
+
+
+def _pidfd() -> str:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return f"pidfd_open: {error.strerror}"
+    return ""
+
+
+def _libseccomp() -> str:
+    try:
+        ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        return "libseccomp.so.2 is not installed"
+    return ""
+
+
+def _seccomp() -> str:
+    return "" if Path("/proc/sys/kernel/seccomp/actions_avail").exists() else "the kernel has no seccomp filters"
+
+
+def _idmapped_mounts() -> str:
+    """Idmapped mounts need 5.12 and a file system that allows them: tried on the temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="pyrunc-needs-") as folder:
+        done = subprocess.run(
+            [programs.static("idmap_probe"), folder], stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+        )
+        return "" if done.returncode == 0 else f"idmapped mount of {folder}: {done.stderr.strip()}"
+
+
+def _busybox() -> str:
+    return "" if programs.busybox() else "no static busybox (package busybox-static)"
+
+
+def _static() -> str:
+    return "" if compilers.static() else "no C compiler that links statically"
+
+
+def _subids() -> str:
+    for name in ("newuidmap", "newgidmap"):
+        if not shutil.which(name, path=programs.PATH):
+            return f"{name} is not installed (package uidmap)"
+    return ""
+
+
+def _x86_64() -> str:
+    return "" if platform.machine() == "x86_64" else "needs x86-64"
+
+
+PROBES: dict[str, Probe] = {
+    "root": _root,
+    "user": _user,
+    "userns": _unshare("--user", "--map-root-user"),
+    "netns": _unshare("--user", "--map-root-user", "--net"),
+    "timens": _unshare("--user", "--map-root-user", "--time", "--fork"),
+    "cgroupns": _unshare("--user", "--map-root-user", "--cgroup"),
+    "cap_sys_resource": _capability("CAP_SYS_RESOURCE", 24),
+    "cap_mknod": _capability("CAP_MKNOD", 27),
+    "cgroup1": _cgroup1,
+    "cgroup2": _cgroup2,
+    "cgroup2-bare": _cgroup2_bare,
+    "overlay": _overlay,
+    "idmap": _idmapped_mounts,
+    "pidfd": _pidfd,
+    "seccomp": _seccomp,
+    "libseccomp": _libseccomp,
+    "static": _static,
+    "busybox": _busybox,
+    "subids": _subids,
+    "x86_64": _x86_64,
+    "apparmor": _file("/sys/kernel/security/apparmor", "the kernel runs no AppArmor"),
+    "selinux": _file("/sys/fs/selinux/enforce", "the kernel runs no SELinux"),
+    "fuse": _file("/dev/fuse", "there is no /dev/fuse"),
+    **{
+        name: _program(name)
+        for name in (
+            "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu", "bwrap",
+            "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare", "nsenter",
+            "newuidmap", "skopeo", "umoci", "systemd-run", "ip", "ps",
+        )
+    },
+}  # fmt: skip
+
+#: Requirements that are facts about a kind of machine: PYRUNC_REQUIRE=all cannot ask for them.
+KINDS = frozenset({"user", "cgroup1", "cgroup2", "cap_sys_resource", "apparmor", "selinux", "fuse", "x86_64"})
+
+
+@cache
+def unmet(name: str) -> str:
+    """Why ``name`` is not met on this machine, "" if it is; ValueError for a name that has no probe."""
+    if name not in PROBES:
+        raise ValueError(f"unknown requirement {name!r}; known: {', '.join(sorted(PROBES))}")
+    return PROBES[name]()
+
+
+def required(name: str) -> bool:
+    """Does PYRUNC_REQUIRE (``all``, or names separated by commas) turn an unmet ``name`` into a failure?"""
+    wanted = os.environ.get("PYRUNC_REQUIRE", "").replace(",", " ").split()
+    return name in wanted or ("all" in wanted and name not in KINDS)

@@ -1,0 +1,108 @@
+"""What a run of the tests must not leave behind: mounts, cgroups, processes, state directories, users' sockets.
+
+A snapshot is taken before the first test and after the last one.  A run owns what carries its token (every
+container id of the ``ids`` fixture does, every path below its temporary directory does).  Where the machine is
+the run's alone (PYRUNC_REQUIRE=all, as in CI) anything new at all is residue.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.support.requirements import cgroup_mounts
+
+#: Environment variable with the token of this run; every worker and every program it starts inherits it.
+TOKEN = "PYRUNC_TEST_TOKEN"
+
+STATE_DIRECTORIES = ("/run/pyrunc", "/run/runc", "/run/crun", f"/run/user/{os.getuid()}/pyrunc")
+
+
+def snapshot() -> dict[str, str]:
+    """Everything that could be left behind: a key that identifies it -> a line that describes it."""
+    return {**_mounts(), **_cgroups(), **_processes(), **_states()}
+
+
+def left_behind(before: dict[str, str], after: dict[str, str], marks: tuple[str, ...], strict: bool) -> list[str]:
+    """Descriptions of what is in ``after`` only and carries one of ``marks`` (strict: whatever is in it only)."""
+    new = [line for key, line in sorted(after.items()) if key not in before]
+    return [line for line in new if strict or any(mark in line for mark in marks)]
+
+
+def _mounts() -> dict[str, str]:
+    found = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[4].startswith("/proc/sys/fs/binfmt_misc"):
+            continue  # mounted by systemd's automount when somebody looks
+        found[f"mount {fields[0]} {fields[4]}"] = f"mount: {line}"
+    return found
+
+
+def _cgroups() -> dict[str, str]:
+    found = {}
+    for point in set(cgroup_mounts().values()):
+        for folder, _, _ in os.walk(point):
+            found[f"cgroup {folder}"] = f"cgroup: {folder}"
+    return found
+
+
+def _processes() -> dict[str, str]:
+    found = {}
+    mine = ancestors()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit() or int(entry.name) in mine:
+            continue
+        described = _process(Path(entry.path))
+        if described:
+            found["process " + described.split("\n")[0]] = "process: " + described.replace("\n", " ")
+    return found
+
+
+def _process(folder: Path) -> str:
+    """``pid starttime`` on the first line, then command line and what ties the process to a run; "" if it is gone."""
+    try:
+        stat = (folder / "stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        if fields[0] == "Z" and fields[1] == "1":
+            return ""  # init has not got round to it
+        cmdline = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        if not cmdline and fields[6] != "0" and fields[1] == "2":
+            return ""  # a kernel thread
+        where = " ".join(_link(folder / name) for name in ("exe", "root", "cwd"))
+        cgroup = (folder / "cgroup").read_text().replace("\n", " ")
+        environ = (folder / "environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ""
+    token = next((item.decode() for item in environ if item.startswith(TOKEN.encode() + b"=")), "")
+    return f"{folder.name} {fields[19]}\n{stat.split()[1]} {cmdline} {where} {cgroup} {token}"
+
+
+def _link(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return "?"
+
+
+def ancestors() -> set[int]:
+    """This process and those above it: they belong to whoever started the tests."""
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid > 0 and pid not in found:
+        found.add(pid)
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        pid = int(stat.rpartition(")")[2].split()[1])
+    return found
+
+
+def _states() -> dict[str, str]:
+    found = {}
+    for folder in STATE_DIRECTORIES:
+        try:
+            names = os.listdir(folder)
+        except (FileNotFoundError, PermissionError):
+            continue
+        for name in names:
+            found[f"state {folder}/{name}"] = f"state: {folder}/{name}"
+    return found
