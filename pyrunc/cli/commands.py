@@ -1,0 +1,186 @@
+"""The table of commands and options.  Both parsers, the help and the completion read it.
+
+Names, short forms and defaults are runc's where runc has them, since callers pass them literally.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    Kind = Literal["flag", "text", "texts", "count", "ids", "choice", "switch"]
+
+#: What a value on the command line may look like where it means yes or no, as Go's strconv.ParseBool has it.
+BOOLEANS: Final = {
+    "1": True, "t": True, "T": True, "true": True, "TRUE": True, "True": True,
+    "0": False, "f": False, "F": False, "false": False, "FALSE": False, "False": False,
+}  # fmt: skip
+
+#: Kinds whose option may be given more than once; the values are collected in order.
+REPEATABLE: Final = ("texts", "ids")
+
+
+class Option:
+    """One option.
+
+    ``kind``: ``flag`` takes no value (but ``--flag=false`` is understood); ``text``; ``texts``, repeatable;
+    ``count``, an integer from 0; ``ids``, repeatable integers from 0; ``choice``, one of ``choices``;
+    ``switch``, a boolean or ``auto``.
+    """
+
+    __slots__ = ("choices", "default", "help", "kind", "metavar", "name", "short")
+
+    def __init__(
+        self,
+        name: str,
+        short: str,
+        kind: Kind,
+        metavar: str,
+        help: str,  # noqa: A002
+        default: Value = None,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.short = short
+        self.kind = kind
+        self.metavar = metavar
+        self.help = help
+        self.default: Value = False if kind == "flag" else 0 if kind == "count" else default
+        self.choices = choices
+
+
+class Command:
+    """One command.
+
+    ``usage`` names its positional arguments, ``least`` and ``most`` say how many there may be (``most`` -1:
+    any number).  ``interspersed`` is False where the first positional argument ends the options, because
+    what follows belongs to another program.  What runs it stands in ``pyrunc.cli.verbs.VERBS``.
+    """
+
+    __slots__ = ("help", "interspersed", "least", "most", "name", "options", "usage")
+
+    def __init__(
+        self,
+        name: str,
+        help: str,  # noqa: A002
+        usage: str,
+        least: int,
+        most: int,
+        options: tuple[Option, ...] = (),
+        *,
+        interspersed: bool = True,
+    ) -> None:
+        self.name = name
+        self.help = help
+        self.usage = usage
+        self.least = least
+        self.most = most
+        self.options = options
+        self.interspersed = interspersed
+
+
+if TYPE_CHECKING:
+    Value = bool | int | str | list[str] | list[int] | None
+
+ID: Final = "<container-id>"
+
+GLOBAL: Final = (
+    Option("debug", "", "flag", "", "log what is being done, and tracebacks"),
+    Option("log", "", "text", "FILE", "append errors and log records to FILE"),
+    Option("log-format", "", "choice", "FORMAT", "format of log records", "text", ("text", "json")),
+    Option("root", "", "text", "DIR", "where the state of containers is kept (should be a tmpfs)"),
+    Option("systemd-cgroup", "", "flag", "", "let systemd manage cgroups"),
+    Option("cgroup-manager", "", "choice", "MANAGER", "who manages cgroups", "cgroupfs",
+           ("cgroupfs", "disabled", "systemd")),
+    Option("rootless", "", "switch", "BOOL|auto", "ignore missing permissions on cgroups", "auto"),
+)  # fmt: skip
+
+BUNDLE: Final = Option(
+    "bundle", "b", "text", "DIR", "the bundle: a directory with a config.json (default: here)"
+)
+CONSOLE_SOCKET: Final = Option(
+    "console-socket",
+    "",
+    "text",
+    "SOCKET",
+    "AF_UNIX socket that receives the master of the container's terminal",
+)
+PID_FILE: Final = Option("pid-file", "", "text", "FILE", "write the process id to FILE")
+PIDFD_SOCKET: Final = Option(
+    "pidfd-socket", "", "text", "SOCKET", "AF_UNIX socket that receives the process's pidfd"
+)
+PRESERVE_FDS: Final = Option("preserve-fds", "", "count", "N", "pass N more file descriptors, from 3 on")
+DETACH: Final = Option("detach", "d", "flag", "", "do not wait for the process")
+CREATE: Final = (
+    BUNDLE,
+    CONSOLE_SOCKET,
+    PID_FILE,
+    PIDFD_SOCKET,
+    Option("no-pivot", "", "flag", "", "do not use pivot_root(2); for a rootfs on a ramdisk"),
+    Option("no-new-keyring", "", "flag", "", "keep the caller's session keyring"),
+    PRESERVE_FDS,
+)
+
+
+def _format(*choices: str) -> Option:
+    return Option("format", "f", "choice", "FORMAT", "how to print it", choices[0], choices)
+
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command("create", "create a container, ready to be started", ID, 1, 1, CREATE),
+        Command("start", "start the process of a created container", ID, 1, 1),
+        Command("run", "create and start a container, and wait for it", ID, 1, 1, (
+            *CREATE,
+            DETACH,
+            Option("keep", "", "flag", "", "do not delete the container after it has ended"),
+            Option("no-subreaper", "", "flag", "", "do not adopt orphaned processes of the container"),
+        )),
+        Command("state", "print the state of a container as JSON", ID, 1, 1),
+        Command("kill", "send a signal (SIGTERM) to a container's init process", ID + " [signal]", 1, 2, (
+            Option("all", "a", "flag", "", "to all processes of the container"),
+        )),
+        Command("delete", "delete a container and all that belongs to it", ID, 1, 1, (
+            Option("force", "f", "flag", "", "kill it first if it runs; no error if it does not exist"),
+        )),
+        Command("exec", "run another process in a container", ID + " [command [argument...]]", 1, -1, (
+            CONSOLE_SOCKET,
+            Option("cwd", "", "text", "DIR", "working directory, in the container"),
+            Option("env", "e", "texts", "NAME=VALUE", "set an environment variable (repeatable)"),
+            Option("tty", "t", "flag", "", "give the process a terminal"),
+            Option("user", "u", "text", "UID[:GID]", "user and group of the process"),
+            Option("additional-gids", "g", "ids", "GID", "a further group of the process (repeatable)"),
+            Option("process", "p", "text", "FILE", "the process as JSON, as in config.json"),
+            DETACH,
+            PID_FILE,
+            PIDFD_SOCKET,
+            Option("process-label", "", "text", "LABEL", "SELinux label of the process"),
+            Option("apparmor", "", "text", "PROFILE", "AppArmor profile of the process"),
+            Option("no-new-privs", "", "flag", "", "the process can gain no privileges"),
+            Option("cap", "c", "texts", "CAP", "add a capability (repeatable)"),
+            PRESERVE_FDS,
+            Option("cgroup", "", "texts", "[CONTROLLER,...:]PATH", "a cgroup below the container's"),
+            Option("ignore-paused", "", "flag", "", "allow it in a paused container"),
+        ), interspersed=False),
+        Command("list", "list containers", "", 0, 0, (
+            _format("table", "json"),
+            Option("quiet", "q", "flag", "", "only the ids"),
+        )),
+        Command("ps", "list the processes of a container", ID + " [option of ps...]", 1, -1, (
+            _format("table", "json"),
+        ), interspersed=False),
+        Command("spec", "write a config.json to start from", "", 0, 0, (
+            BUNDLE,
+            Option("rootless", "", "flag", "", "for a caller who is not root"),
+        )),
+        Command("validate", "list everything that is wrong with a config.json", "", 0, 0, (BUNDLE,)),
+        Command("plan", "print what create would do, and do nothing", "[bundle]", 0, 1, (
+            BUNDLE,
+            Option("diff", "", "text", "DIR", "show what changes from the bundle to the one in DIR"),
+            _format("text", "json"),
+        )),
+        Command("features", "print what this runtime supports as JSON", "", 0, 0),
+    )
+}  # fmt: skip

@@ -1,0 +1,291 @@
+"""From a parsed command line to the runtime's function, one adapter a command, and from its result to output.
+
+Nothing is decided here: what an option means to a container is the runtime's business.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import HostError, UsageError
+
+from .output import out, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyrunc.spec.types import Process
+
+    from .commands import Value
+    from .lean import Line
+
+UID_LIMIT = 0xFFFFFFFE  # 2^32-1 means "leave it" to setresuid(2)
+
+
+def run(line: Line) -> int:
+    """Run the command of ``line``; returns the exit status."""
+    if line.globals["systemd-cgroup"]:
+        raise UsageError("--systemd-cgroup: not implemented by pyrunc yet")
+    if line.globals["cgroup-manager"] == "systemd":
+        raise UsageError("--cgroup-manager=systemd: not implemented by pyrunc yet")
+    if line.globals["debug"]:
+        _log(line).debug("command", name=line.command.name, arguments=line.arguments, options=line.options)
+    status: int = VERBS[line.command.name](line)
+    if line.globals["debug"]:
+        _log(line).debug("done", status=status)
+    return status
+
+
+def create(line: Line) -> int:
+    from pyrunc.runtime import create as verb
+
+    verb.create(root=_root(line), id=line.arguments[0], **_creation(line))
+    return 0
+
+
+def run_(line: Line) -> int:
+    from pyrunc.runtime import run as verb
+
+    return verb.run(
+        root=_root(line),
+        id=line.arguments[0],
+        detach=bool(line.options["detach"]),
+        keep=bool(line.options["keep"]),
+        no_subreaper=bool(line.options["no-subreaper"]),
+        **_creation(line),
+    )
+
+
+def start(line: Line) -> int:
+    from pyrunc.runtime import start as verb
+
+    verb.start(_root(line), line.arguments[0], warn=_warner(line))
+    return 0
+
+
+def state(line: Line) -> int:
+    from pyrunc.runtime import state as verb
+    from pyrunc.spec import jsontext
+
+    out(jsontext.dumps_pretty(verb.state(_root(line), line.arguments[0])) + "\n")
+    return 0
+
+
+def kill(line: Line) -> int:
+    from pyrunc.runtime import kill as verb
+
+    signal = line.arguments[1] if len(line.arguments) > 1 else "SIGTERM"
+    verb.kill(_root(line), line.arguments[0], signal, all=bool(line.options["all"]))
+    return 0
+
+
+def delete(line: Line) -> int:
+    from pyrunc.runtime import delete as verb
+
+    verb.delete(_root(line), line.arguments[0], force=bool(line.options["force"]), warn=_warner(line))
+    return 0
+
+
+def exec_(line: Line) -> int:
+    from pyrunc.runtime import exec as verb
+
+    given = line.options
+    return verb.exec_(
+        _root(line),
+        line.arguments[0],
+        process=_process(given["process"]),
+        args=line.arguments[1:],
+        cwd=given["cwd"],
+        env=given["env"],
+        user=_user(given["user"]),
+        additional_gids=given["additional-gids"],
+        caps=given["cap"],
+        no_new_privs=given["no-new-privs"],
+        apparmor=given["apparmor"],
+        process_label=given["process-label"],
+        tty=given["tty"],
+        detach=given["detach"],
+        pid_file=given["pid-file"],
+        pidfd_socket=given["pidfd-socket"],
+        console_socket=given["console-socket"],
+        preserve_fds=given["preserve-fds"],
+        cgroups=given["cgroup"],
+        ignore_paused=given["ignore-paused"],
+        rootless=line.globals["rootless"],
+        warn=_warner(line),
+    )
+
+
+def list_(line: Line) -> int:
+    from pyrunc.runtime import listing
+
+    root = line.globals["root"]
+    containers = listing.containers(_root(line), explicit=root is not None, warn=_warner(line))
+    if line.options["quiet"]:
+        out("".join(f"{container['id']}\n" for container in containers))
+    elif line.options["format"] == "json":
+        from pyrunc.spec import jsontext
+
+        out(jsontext.dumps(containers) + "\n")
+    else:
+        out(listing.table(containers))
+    return 0
+
+
+def ps(line: Line) -> int:
+    from pyrunc.runtime import ps as verb
+
+    if line.options["format"] == "json":
+        from pyrunc.spec import jsontext
+
+        out(jsontext.dumps(verb.pids(_root(line), line.arguments[0])) + "\n")
+    else:
+        out(verb.table(_root(line), line.arguments[0], line.arguments[1:]))
+    return 0
+
+
+def spec(line: Line) -> int:
+    from pyrunc.runtime import spec as verb
+
+    verb.write(_bundle(line), rootless=bool(line.options["rootless"]))
+    return 0
+
+
+def validate(line: Line) -> int:
+    from pyrunc.runtime import validate as verb
+
+    violations, warnings = verb.violations(_bundle(line))
+    warn = _warner(line)
+    for warning in warnings:
+        warn(str(warning))
+    out("".join(f"{violation}\n" for violation in violations))
+    return 1 if violations else 0
+
+
+def plan(line: Line) -> int:
+    from pyrunc.runtime import preview
+
+    bundle = line.arguments[0] if line.arguments else line.options["bundle"]
+    if line.arguments and line.options["bundle"]:
+        raise UsageError("the bundle is given twice, by --bundle and as an argument")
+    before = preview.plan(_absolute(str(bundle or ".")), **_planning(line))
+    json = line.options["format"] == "json"
+    if line.options["diff"] is None:
+        out(preview.json(before) if json else preview.text(before))
+        return 0
+    after = preview.plan(_absolute(str(line.options["diff"])), **_planning(line))
+    out(preview.difference(before, after, json=json))
+    return 0
+
+
+def features(line: Line) -> int:  # noqa: ARG001
+    from pyrunc.runtime import features as verb
+    from pyrunc.spec import jsontext
+
+    out(jsontext.dumps_pretty(verb.document()) + "\n")
+    return 0
+
+
+VERBS: dict[str, Callable[[Line], int]] = {
+    "create": create,
+    "start": start,
+    "run": run_,
+    "state": state,
+    "kill": kill,
+    "delete": delete,
+    "exec": exec_,
+    "list": list_,
+    "ps": ps,
+    "spec": spec,
+    "validate": validate,
+    "plan": plan,
+    "features": features,
+}
+
+
+def _root(line: Line) -> str:
+    from pyrunc.runtime import root
+
+    given = line.globals["root"]
+    if given == "":
+        raise UsageError("--root: must not be empty")
+    return root.default() if given is None else _absolute(str(given))
+
+
+def _creation(line: Line) -> dict[str, Any]:
+    """What create and run share.  File names stay relative to the caller's directory, also with --bundle."""
+    given = line.options
+    return {
+        "bundle": _bundle(line),
+        "pid_file": given["pid-file"],
+        "console_socket": given["console-socket"],
+        "pidfd_socket": given["pidfd-socket"],
+        "no_pivot": given["no-pivot"],
+        "no_new_keyring": given["no-new-keyring"],
+        "preserve_fds": given["preserve-fds"],
+        "warn": _warner(line),
+        **_planning(line),
+    }
+
+
+def _planning(line: Line) -> dict[str, Any]:
+    return {"cgroup_manager": line.globals["cgroup-manager"], "rootless": line.globals["rootless"]}
+
+
+def _bundle(line: Line) -> str:
+    return _absolute(str(line.options["bundle"] or "."))
+
+
+def _absolute(path: str) -> str:
+    if path.startswith("/"):
+        return os.path.normpath("/" + path.lstrip("/"))
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise HostError(
+            "the current directory does not exist any more", where=path, hint="give an absolute path"
+        ) from None
+
+
+def _process(path: Value) -> Process | None:
+    if path is None:
+        return None
+    name = str(path)
+    try:
+        with open(name, "rb", buffering=0) as file:  # also /dev/fd/N of a pipe: read to its end
+            data = file.read()
+    except OSError as error:
+        raise HostError(reason(error), where=f"--process {name}") from None
+    from pyrunc.spec.load import load_process
+
+    return load_process(data, name)
+
+
+def _user(text: Value) -> tuple[int, int | None] | None:
+    """``UID`` or ``UID:GID``; the group of the container's own process stays where none is named."""
+    if text is None:
+        return None
+    uid, colon, gid = str(text).partition(":")
+    return _identity("uid", uid), _identity("gid", gid) if colon else None
+
+
+def _identity(kind: str, text: str) -> int:
+    # An id that does not fit must never become another one, let alone 0 (CVE-2024-40635).
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= UID_LIMIT):
+        raise UsageError(f"--user: {kind} {text!r} is not a number from 0 to {UID_LIMIT}")
+    return int(text)
+
+
+def _log(line: Line) -> Any:
+    from .log import Log
+
+    return Log(line.globals)
+
+
+def _warner(line: Line) -> Callable[[str], None]:
+    def warn(message: str) -> None:
+        _log(line).warning(message)
+
+    return warn
