@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import IO
 
 PathLike = str | os.PathLike[str]
 
@@ -44,27 +46,30 @@ def run(
     ``stdin`` is text to feed; without it the standard input is empty.
     """
     words = tuple(os.fspath(word) for word in command)
-    try:
-        done = subprocess.run(
-            words,
-            input=stdin if stdin is not None else "",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=timeout,
-            env=env,
-            cwd=cwd,
-            pass_fds=pass_fds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as expired:
-        raise AssertionError(
-            f"{' '.join(words)}\nstill runs after {timeout} s\n"
-            f"--- stdout\n{expired.stdout!r}\n--- stderr\n{expired.stderr!r}"
-        ) from None
-    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
-    result = Result(words, code, done.stdout, done.stderr)
+    # Into files, not pipes: what a detached container inherits would keep a pipe open after the runtime has gone.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            done = subprocess.run(
+                words,
+                input=(stdin or "").encode(),
+                stdout=out,
+                stderr=err,
+                timeout=timeout,
+                env=env,
+                cwd=cwd,
+                pass_fds=pass_fds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            text = f"still runs after {timeout} s\n--- stdout\n{_text(out)}\n--- stderr\n{_text(err)}"
+            raise AssertionError(f"{' '.join(words)}\n{text}") from None
+        code = done.returncode if done.returncode >= 0 else 128 - done.returncode
+        result = Result(words, code, _text(out), _text(err))
     if status is not None and code != status:
         raise AssertionError(f"expected exit status {status}\n{result!r}")
     return result
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "surrogateescape")

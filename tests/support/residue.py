@@ -2,7 +2,8 @@
 
 A snapshot is taken before the first test and after the last one.  A run owns what carries its token (every
 container id of the ``ids`` fixture does, every path below its temporary directory does).  Where the machine is
-the run's alone (PYRUNC_REQUIRE=all, as in CI) anything new at all is residue.
+the run's alone (PYRUNC_REQUIRE=all, as in CI) every new mount and state directory is residue, and every new
+process and cgroup that bears the name of a container program.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tests.support.requirements import cgroup_mounts
 #: Environment variable with the token of this run; every worker and every program it starts inherits it.
 TOKEN = "PYRUNC_TEST_TOKEN"
 
+NAMES = ("pyrunc", "runc", "crun", "conmon", "libpod", "netavark", "aardvark", "buildah")
+
 STATE_DIRECTORIES = ("/run/pyrunc", "/run/runc", "/run/crun", f"/run/user/{os.getuid()}/pyrunc")
 
 
@@ -24,9 +27,15 @@ def snapshot() -> dict[str, str]:
 
 
 def left_behind(before: dict[str, str], after: dict[str, str], marks: tuple[str, ...], strict: bool) -> list[str]:
-    """Descriptions of what is in ``after`` only and carries one of ``marks`` (strict: whatever is in it only)."""
-    new = [line for key, line in sorted(after.items()) if key not in before]
-    return [line for line in new if strict or any(mark in line for mark in marks)]
+    """Descriptions of what is only in ``after`` and carries one of ``marks``; ``strict`` as told above."""
+    found = []
+    for key, line in sorted(after.items()):
+        if key in before:
+            continue
+        everything = strict and line.startswith(("mount:", "state:"))
+        if everything or any(mark in line for mark in (*marks, *(NAMES if strict else ()))):
+            found.append(line)
+    return found
 
 
 def _mounts() -> dict[str, str]:
