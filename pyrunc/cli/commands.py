@@ -26,7 +26,7 @@ class Option:
 
     ``kind``: ``flag`` takes no value (but ``--flag=false`` is understood); ``text``; ``texts``, repeatable;
     ``count``, an integer from 0; ``ids``, repeatable integers from 0; ``choice``, one of ``choices``;
-    ``switch``, a boolean or ``auto``.
+    ``switch``: ``true``, ``false`` (in any spelling of a boolean) or ``auto``.
     """
 
     __slots__ = ("choices", "default", "help", "kind", "metavar", "name", "short")

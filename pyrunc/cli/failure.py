@@ -27,7 +27,7 @@ INTERRUPTED = 130  # 128 + SIGINT
 
 
 class Misuse(UsageError):
-    """A wrong command line: the exit ``status``, a ``synopsis`` to show, the global options if they were right."""
+    """A wrong command line: its exit ``status``, a ``synopsis`` to show, the global ``options`` if right."""
 
     def __init__(
         self,

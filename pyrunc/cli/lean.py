@@ -155,7 +155,7 @@ def _assign(values: dict[str, Value], option: Option, text: str) -> None:
             raise Refused
         values[option.name] = text
     else:
-        values[option.name] = "auto" if text == "auto" else _boolean(text)
+        values[option.name] = text if text == "auto" else str(_boolean(text)).lower()
 
 
 def _number(text: str) -> int:

@@ -1,7 +1,7 @@
 """Writing to standard output and error: whole texts, without the buffers of ``sys.stdout``.
 
-``sys.stdout`` is None when the descriptor was closed, fails a second time at exit when a reader has gone, and has
-its own idea of encodings; the runtime's output is UTF-8, and file names go out as the bytes that they are.
+``sys.stdout`` is None when the descriptor was closed, fails a second time at exit when a reader has gone, and
+has its own idea of encodings; the output here is UTF-8, and file names go out as the bytes that they are.
 """
 
 from __future__ import annotations

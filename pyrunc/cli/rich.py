@@ -10,12 +10,14 @@ from __future__ import annotations
 # ruff: noqa: ARG002  (the signatures of methods are click's)
 import difflib
 import os
+import sys
 from contextlib import contextmanager
 
 import click
 from click.shell_completion import shell_complete
 
-from . import version
+from pyrunc.runtime import version
+
 from .commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE, Command, Option
 from .failure import FAILED, Misuse
 from .lean import COMPLETION, Line
@@ -215,7 +217,7 @@ class Typed(click.ParamType):  # type: ignore[type-arg]
                 reject(self.option, value, "choose " + " or ".join(self.option.choices))
             return value
         if kind == "switch":
-            return value if value == "auto" else boolean(self.option, value)
+            return value if value == "auto" else str(boolean(self.option, value)).lower()
         if kind in ("count", "ids"):
             if not (value.isascii() and value.isdigit()) or len(value) > 10:
                 reject(self.option, value, "parse error")
@@ -301,8 +303,18 @@ def show(ctx: click.Context, *, leave: bool = False) -> None:
 
 def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        out(version.text())
+        out(version_text())
         ctx.exit(0)
+
+
+def version_text() -> str:
+    """Three lines.  Callers of runc want its name in the first: they get it when they have called us by it.
+
+    The interpreter replaces argv[0] by the script's path; the launcher passes the name that it was called by,
+    where that is not its own, as ``-X pyrunc=NAME``.
+    """
+    name = "runc" if sys._xoptions.get("pyrunc") == "runc" else version.NAME
+    return f"{name} version {version.VERSION}\ncommit: {version.commit()}\nspec: {version.SPEC}\n"
 
 
 class Formatter(click.HelpFormatter):

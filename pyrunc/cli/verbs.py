@@ -147,9 +147,9 @@ def ps(line: Line) -> int:
 
 
 def spec(line: Line) -> int:
-    from pyrunc.runtime import spec as verb
+    from pyrunc.runtime import spec_file
 
-    verb.write(_bundle(line), rootless=bool(line.options["rootless"]))
+    spec_file.write(_bundle(line), rootless=bool(line.options["rootless"]))
     return 0
 
 
@@ -170,13 +170,14 @@ def plan(line: Line) -> int:
     bundle = line.arguments[0] if line.arguments else line.options["bundle"]
     if line.arguments and line.options["bundle"]:
         raise UsageError("the bundle is given twice, by --bundle and as an argument")
-    before = preview.plan(_absolute(str(bundle or ".")), **_planning(line))
+    root = _root(line)
+    before = preview.plan(_absolute(str(bundle or ".")), root, **_planning(line))
     json = line.options["format"] == "json"
     if line.options["diff"] is None:
         out(preview.json(before) if json else preview.text(before))
         return 0
-    after = preview.plan(_absolute(str(line.options["diff"])), **_planning(line))
-    out(preview.difference(before, after, json=json))
+    after = preview.plan(_absolute(str(line.options["diff"])), root, **_planning(line))
+    out(preview.difference_json(before, after) if json else preview.difference(before, after))
     return 0
 
 

@@ -1,29 +1,19 @@
-"""What ``--version`` prints."""
+"""Which pyrunc this is, and which version of the runtime-spec it implements."""
 
 from __future__ import annotations
 
 import os
-import sys
 
+NAME = "pyrunc"
 VERSION = "0.1.0"
 SPEC = "1.3.0"
-NAME = "pyrunc"
-
-
-def text() -> str:
-    """Three lines.  Callers of runc want its name in the first: they get it when they have called us by it.
-
-    The interpreter replaces argv[0] by the script's path; the launcher passes the name that it was called by,
-    where that is not its own, as ``-X pyrunc=NAME``.
-    """
-    called = sys._xoptions.get("pyrunc")
-    name = "runc" if called == "runc" else NAME
-    return f"{name} version {VERSION}\ncommit: {commit()}\nspec: {SPEC}\n"
+#: The oldest ociVersion that a config.json may name.
+SPEC_OLDEST = "1.0.0"
 
 
 def commit() -> str:
     """The commit that this build was made from; of a source tree, the one that is checked out."""
-    package = os.path.dirname(os.path.dirname(__file__))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     built = _line(os.path.join(package, "COMMIT"))  # written by the build of a wheel
     return built or _checked_out(os.path.join(os.path.dirname(package), ".git")) or "unknown"
 

@@ -1,0 +1,63 @@
+"""``plan``: what create would do with a bundle, shown instead of done."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.plan import create, describe
+from pyrunc.spec.jsontext import dumps, dumps_pretty
+
+from . import bundle as bundles
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.plan.builder import Plan
+
+
+def plan(bundle: str, root: str, *, cgroup_manager: str, rootless: str) -> Plan:
+    """The plan of create for the bundle, with its directory's name as id.
+
+    Nothing is touched: the seccomp filter stays empty, and sources of mounts are not looked at.
+    """
+    spec, _ = bundles.load(bundle)
+    id = os.path.basename(bundle)
+    request = bundles.request(id, bundle, f"{root}/{id}", cgroup_manager=cgroup_manager)
+    return create.create(spec, bundles.facts(rootless), request)
+
+
+def text(of: Plan) -> str:
+    """For a reader: one operation a line."""
+    return describe.text(of)
+
+
+def json(of: Plan) -> str:
+    """For a program."""
+    return dumps_pretty(describe.document(of)) + "\n"
+
+
+def difference(before: Plan, after: Plan) -> str:
+    """What changes from one plan to the other, as diff -u prints it; empty if nothing does."""
+    import difflib
+
+    lines = difflib.unified_diff(
+        text(before).splitlines(keepends=True), text(after).splitlines(keepends=True), "before", "after", n=1
+    )
+    return "".join(lines)
+
+
+def difference_json(before: Plan, after: Plan) -> str:
+    """The same for a program: the operations that only one of the plans has, in order."""
+    import difflib
+
+    old, new = (describe.document(of)["ops"] for of in (before, after))
+    matcher = difflib.SequenceMatcher(
+        None, [dumps(op) for op in old], [dumps(op) for op in new], autojunk=False
+    )
+    changes: list[dict[str, Any]] = []
+    for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
+        if tag != "equal":
+            changes += [{"change": "remove", "op": op} for op in old[old_start:old_end]]
+            changes += [{"change": "add", "op": op} for op in new[new_start:new_end]]
+    return dumps_pretty(changes) + "\n"
