@@ -6,7 +6,7 @@ A script's own bytecode is never cached, so this file holds no more than the way
 import os
 import sys
 
-if __spec__ is None:  # run as a script, isolated: nothing has put the package on the path
+if not __package__:  # run as a script, isolated: nothing has put the package on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from pyrunc.cli.lean import main

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.cli import lean, output
+from pyrunc.cli.commands import GLOBAL
+from pyrunc.cli.log import Log
 from pyrunc.errors import PyruncError, UsageError
-
-from . import lean, output
-from .commands import GLOBAL
-from .log import Log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from .commands import Value
+    from pyrunc.cli.commands import Value
 
 FAILED = 1
 EXEC_FAILED = 255  # set apart from what the process itself may return

@@ -15,16 +15,15 @@ from __future__ import annotations
 import os
 import sys
 
+from pyrunc.cli.commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE
 from pyrunc.errors import PyruncError
-
-from .commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn
 
-    from .commands import Command, Option, Value
+    from pyrunc.cli.commands import Command, Option, Value
 
 #: Set by the shell's completion function; see click's documentation.
 COMPLETION = "_PYRUNC_COMPLETE"
@@ -70,11 +69,11 @@ def main(argv: list[str]) -> int:
         line = read(argv)
         if isinstance(line, int):
             return line
-        from . import verbs
+        from pyrunc.cli import verbs
 
         return verbs.run(line)
     except KNOWN as error:
-        from . import failure
+        from pyrunc.cli import failure
 
         return failure.report(error, line)
 
@@ -89,7 +88,7 @@ def read(argv: list[str]) -> Line | int:
         from pyrunc.host import site
 
         site.add()
-        from . import rich
+        from pyrunc.cli import rich
 
         return rich.read(argv)
 
@@ -172,6 +171,6 @@ def _boolean(text: str) -> bool:
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
-    from . import failure
+    from pyrunc.cli import failure
 
     os._exit(failure.crashed(kind, error, trace, sys.argv[1:]))

@@ -14,14 +14,14 @@ import os
 import time
 from _json import encode_basestring_ascii
 
-from . import output
+from pyrunc.cli import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .commands import Value
+    from pyrunc.cli.commands import Value
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
 

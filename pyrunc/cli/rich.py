@@ -16,19 +16,18 @@ from contextlib import contextmanager
 import click
 from click.shell_completion import shell_complete
 
+from pyrunc.cli.commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE, Command, Option
+from pyrunc.cli.failure import FAILED, Misuse
+from pyrunc.cli.lean import COMPLETION, Line
+from pyrunc.cli.output import out
 from pyrunc.runtime import version
-
-from .commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE, Command, Option
-from .failure import FAILED, Misuse
-from .lean import COMPLETION, Line
-from .output import out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-    from .commands import Value
+    from pyrunc.cli.commands import Value
 
 UNKNOWN_COMMAND = 3  # runc's exit status for it
 SWITCHES = {"h": "help", "v": "version"}

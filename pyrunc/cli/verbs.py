@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.cli.output import out, reason
 from pyrunc.errors import HostError, UsageError
-
-from .output import out, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyrunc.cli.commands import Value
+    from pyrunc.cli.lean import Line
     from pyrunc.spec.types import Process
-
-    from .commands import Value
-    from .lean import Line
 
 UID_LIMIT = 0xFFFFFFFE  # 2^32-1 means "leave it" to setresuid(2)
 
@@ -261,7 +259,13 @@ def _process(path: Value) -> Process | None:
         raise HostError(reason(error), where=f"--process {name}") from None
     from pyrunc.spec.load import load_process
 
-    return load_process(data, name)
+    try:
+        return load_process(data, name)
+    except ModuleNotFoundError:  # of the wrong shape: jsonschema lists how
+        from pyrunc.host import site
+
+        site.add()
+        return load_process(data, name)
 
 
 def _user(text: Value) -> tuple[int, int | None] | None:
@@ -280,7 +284,7 @@ def _identity(kind: str, text: str) -> int:
 
 
 def _log(line: Line) -> Any:
-    from .log import Log
+    from pyrunc.cli.log import Log
 
     return Log(line.globals)
 

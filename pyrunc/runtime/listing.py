@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import HostError, PyruncError
+from pyrunc.runtime import state as states
 from pyrunc.state.machine import STOPPED
 from pyrunc.state.store import Store
-
-from . import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,20 +45,11 @@ def containers(root: str, *, explicit: bool, warn: Callable[[str], None]) -> lis
 
 
 def _document(store: Store, id: str) -> dict[str, Any]:
-    state = store.load(id)
-    status = states.status(state)
-    document: dict[str, Any] = {
-        "ociVersion": state["ociVersion"],
-        "id": state["id"],
-        "pid": 0 if status == STOPPED else state["pid"],
-        "status": status,
-        "bundle": state["bundle"],
-        "rootfs": state["rootfs"],
-        "created": state["created"],
-    }
-    if state["annotations"]:
-        document["annotations"] = state["annotations"]
-    document["owner"] = _owner(f"{store.root}/{id}")
+    record = store.record(id)
+    state = record.load()
+    status = states.status(record, state)
+    document = states.document(state, status, 0 if status == STOPPED else state["pid"])
+    document["owner"] = _owner(record.directory)
     return document
 
 

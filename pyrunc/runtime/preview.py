@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 
 from pyrunc.plan import create, describe
+from pyrunc.runtime import bundle as bundles
 from pyrunc.spec.jsontext import dumps, dumps_pretty
-
-from . import bundle as bundles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

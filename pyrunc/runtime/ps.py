@@ -6,18 +6,18 @@ import os
 
 from pyrunc.errors import HostError
 from pyrunc.host import cgroups
+from pyrunc.runtime import state as states
 from pyrunc.state import machine
-from pyrunc.state.store import Store
-
-from . import state as states
+from pyrunc.state.store import Record
 
 DIRECTORIES = "/usr/bin:/bin"  # engines call without PATH
 
 
 def pids(root: str, id: str) -> list[int]:
     """Host pids of the container's processes, ascending; none of a stopped container."""
-    state = Store(root).load(id)
-    status = states.status(state)
+    record = Record(root, id)
+    state = record.load()
+    status = states.status(record, state)
     machine.require("ps", status, id)
     if status == machine.STOPPED:
         return []

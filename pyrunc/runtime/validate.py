@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.host import site
+from pyrunc.runtime import bundle as bundles
 from pyrunc.spec import checks
 from pyrunc.spec.load import load_spec
-
-from . import bundle as bundles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

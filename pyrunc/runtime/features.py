@@ -1,0 +1,61 @@
+"""``features``: the document of runtime-spec features.md.
+
+It says what this build implements, whatever the host can do.  Every list is read from the table that implements it;
+what has no table is a literal here, and tests/unit/cli/test_features.py holds it against the schema.
+"""
+
+from __future__ import annotations
+
+from pyrunc.host import seccomp
+from pyrunc.plan import capabilities, kernel, mount_options
+from pyrunc.runtime import version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+#: Annotations of config.json that can weaken what the rest of it says (security.md): none is implemented.
+UNSAFE_ANNOTATIONS: tuple[str, ...] = ()
+
+
+def document() -> dict[str, Any]:
+    """The features of this build, with the spec's keys in the spec's order."""
+    return {
+        "ociVersionMin": version.SPEC_OLDEST,
+        "ociVersionMax": version.SPEC,
+        "hooks": list(HOOKS),
+        "mountOptions": sorted(mount_options.NAMES),
+        "linux": _linux(),
+        "annotations": {
+            "io.pyrunc.version": version.VERSION,
+            "io.pyrunc.commit": version.commit(),
+        },
+        "potentiallyUnsafeConfigAnnotations": list(UNSAFE_ANNOTATIONS),
+    }
+
+
+def _linux() -> dict[str, Any]:
+    return {
+        "namespaces": sorted(kernel.NAMESPACES),
+        "capabilities": list(capabilities.CAPS),
+        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+        "seccomp": {
+            "enabled": True,
+            "actions": sorted(seccomp.ACTIONS),
+            "operators": sorted(seccomp.OPERATORS),
+            "archs": sorted(seccomp.ARCHITECTURES),
+            "knownFlags": sorted(kernel.SECCOMP_FLAGS),
+            "supportedFlags": sorted(kernel.SECCOMP_FLAGS),
+        },
+        "apparmor": {"enabled": True},
+        "selinux": {"enabled": True},
+        "intelRdt": {"enabled": False},
+        "memoryPolicy": {
+            "modes": sorted(kernel.MEMORY_POLICIES),
+            "flags": sorted(kernel.MEMORY_POLICY_FLAGS),
+        },
+        "mountExtensions": {"idmap": {"enabled": True}},
+        "netDevices": {"enabled": True},
+    }
