@@ -1,0 +1,54 @@
+"""Fixtures of the tests that drive real container engines."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.callers.enclosure import Enclosure
+from tests.callers.podman import Podman, remove_cgroups, running, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# podman takes the ranges of --userns=auto from the user "containers".
+_SUBORDINATE_IDS = """\
+echo containers:200000:200000 >/run/subid
+touch /etc/subuid /etc/subgid
+mount --bind /run/subid /etc/subuid
+mount --bind /run/subid /etc/subgid
+"""
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Podman]:
+    """podman in an enclosure of this worker, shared by its tests.
+
+    PYRUNC_TEST_RUNTIME names another runtime to test: with runc the harness proves itself.
+    """
+    directory = tmp_path_factory.mktemp("podman")
+    runtime = os.environ.get("PYRUNC_TEST_RUNTIME") or str(request.getfixturevalue("pyrunc"))
+    with Enclosure(directory, setup=_SUBORDINATE_IDS) as enclosure:
+        engine = Podman(enclosure, directory, runtime)
+        yield engine
+    remove_cgroups(engine.cgroup)
+
+
+@pytest.fixture
+def both(podman: Podman) -> Iterator[Callable[..., tuple[running, running]]]:
+    """Start the same detached container with runc and with the runtime under test."""
+    started: list[running] = []
+
+    def start(*arguments: str) -> tuple[running, running]:
+        options = ("--net=none", "--hostname=box", *arguments)
+        theirs = running(podman, podman.reference, unique(), *options)
+        started.append(theirs)
+        ours = running(podman, podman.runtime, unique(), *options)
+        started.append(ours)
+        return theirs, ours
+
+    yield start
+    for container in started:
+        container.__exit__()
