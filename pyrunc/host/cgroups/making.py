@@ -1,0 +1,98 @@
+"""Makes cgroups and writes to their files: the runtime ops cgroup_create, cgroup_copy and cgroup_write."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.errors import HostError
+from pyrunc.host import failure
+from pyrunc.host.cgroups import tree
+
+_HINTS = {
+    errno.ENOENT: "this kernel or hierarchy has no such file",
+    errno.EACCES: "the cgroup is not delegated to this user",
+    errno.EPERM: "the cgroup is not delegated to this user",
+    errno.EROFS: "the cgroup file system is mounted read-only",
+    errno.EBUSY: "more is in use than the new limit allows, or processes are in the cgroup",
+    errno.EINVAL: "the kernel does not take this value here; an ancestor may allow less",
+    errno.ERANGE: "the value is out of the kernel's range",
+}
+
+
+def create(path: str, created: list[str], where: str) -> None:
+    """mkdir -p; what was really made is appended to ``created``, parents first."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, 0o755)
+        except FileExistsError:
+            continue  # another container of the same parent was faster
+        except OSError as error:
+            what = f"mkdir {directory}"
+            raise failure.op_failed(error, what, op="cgroup_create", where=where, hints=_HINTS) from error
+        created.append(directory)
+
+
+def write(path: str, value: str, where: str) -> None:
+    """One write of the value to a file of a cgroup."""
+    _write(path, value, "cgroup_write", where)
+
+
+def _write(path: str, value: str, op: str, where: str) -> None:
+    try:
+        tree.write(path, value)
+    except OSError as error:
+        what = f'write "{value}" to {path}'
+        raise failure.op_failed(error, what, op=op, where=where, hints=_HINTS) from error
+
+
+def copy(path: str, name: str, where: str) -> None:
+    """Fill an empty file from the nearest ancestor that has a value, and the empty ones between, top-down.
+
+    A new cpuset of v1 has no CPUs and no memory nodes, and takes no process until it does (cpuset(7)).
+    """
+    empty = []
+    directory = path
+    while not (value := _value(f"{directory}/{name}", where)):
+        empty.append(directory)
+        directory = os.path.dirname(directory)
+    for directory in reversed(empty):
+        _write(f"{directory}/{name}", value, "cgroup_copy", where)
+
+
+def _value(path: str, where: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, 65536).decode().strip()
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise failure.op_failed(error, f"read {path}", op="cgroup_copy", where=where) from error
+
+
+def undo(created: list[str]) -> list[str]:
+    """Remove what ``create`` made, deepest first; returns the failures as texts, and empties the list.
+
+    A directory that another container uses by now stays: its own processes or children are in it.
+    """
+    failures = []
+    while created:
+        directory = created.pop()
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                failures.append(f"cannot remove cgroup {directory}: {failure.reason(error)}")
+                continue
+            try:
+                tree.remove(directory, 2)
+            except HostError as late:
+                failures.append(str(late))
+    return failures

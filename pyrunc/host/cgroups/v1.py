@@ -1,0 +1,93 @@
+"""cgroup v1: the freezer makes signalling complete, because frozen processes cannot fork.
+
+kernel: Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import time
+
+from pyrunc.errors import HostError
+from pyrunc.host import failure
+from pyrunc.host.cgroups import tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Freezing can take as long as a process stays in an uninterruptible system call.
+FREEZE_SECONDS = 0.5
+KILL_SECONDS = 10.0
+
+
+def frozen(freezer: str) -> bool:
+    """FROZEN, or FREEZING: on the way there."""
+    return tree.read(freezer + "/freezer.state").strip() in ("FROZEN", "FREEZING")
+
+
+def signal_all(cgroups: Mapping[str, str], number: int) -> None:
+    """Freeze, signal, thaw; for SIGKILL again until nothing is left, or HostError.
+
+    What was paused before stays paused, unless it is to be killed: a v1 freezer holds even SIGKILL back.
+    """
+    directories = list(dict.fromkeys(cgroups.values()))
+    freezer = cgroups.get("freezer", "")
+    kill = number == _signal.SIGKILL
+    deadline = time.monotonic() + KILL_SECONDS
+    while True:
+        paused = bool(freezer) and frozen(freezer)
+        # A caller that runs in the container's own cgroup would freeze itself for good.
+        stop = bool(freezer) and not paused and os.getpid() not in tree.procs(freezer)
+        try:
+            if stop:
+                _freeze(freezer)
+            pids = _send(directories, number)
+        finally:
+            if stop or (kill and paused):
+                _set_state(freezer, "THAWED")
+        if not kill or not pids:
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise HostError(
+                f"processes survive SIGKILL: {' '.join(map(str, pids))}",
+                hint="they are in an uninterruptible system call, see /proc/PID/stack",
+            )
+        tree.wait_for_exit(pids, left)
+
+
+def _send(directories: list[str], number: int) -> list[int]:
+    """Signal each process once; returns those that were there, without this one."""
+    pids: dict[int, None] = {}
+    for directory in directories:
+        pids.update(dict.fromkeys(tree.procs(directory)))
+    pids.pop(os.getpid(), None)
+    for pid in list(pids):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            del pids[pid]
+    return list(pids)
+
+
+def _freeze(freezer: str) -> None:
+    """Freeze as far as it goes in the time: who is not frozen by then is signalled all the same."""
+    deadline = time.monotonic() + FREEZE_SECONDS
+    _set_state(freezer, "FROZEN")
+    while tree.read(freezer + "/freezer.state").strip() == "FREEZING" and time.monotonic() < deadline:
+        # Reading is what makes the kernel look again (freezer_read); there is no event to wait for.
+        time.sleep(0.0005)
+
+
+def _set_state(freezer: str, value: str) -> None:
+    try:
+        tree.write(freezer + "/freezer.state", value)
+    except FileNotFoundError:
+        return  # no cgroup, nobody to freeze
+    except OSError as error:
+        if error.errno != errno.ENODEV:  # removed between open and write
+            what = f"write {value} to {freezer}/freezer.state"
+            raise HostError(f"{what}: {failure.reason(error)}") from error

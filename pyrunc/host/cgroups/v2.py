@@ -1,0 +1,92 @@
+"""cgroup v2: cgroup.kill, cgroup.freeze and the events file.
+
+kernel: Documentation/admin-guide/cgroup-v2.rst
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import select
+import time
+
+from pyrunc.errors import HostError
+from pyrunc.host import failure
+from pyrunc.host.cgroups import tree
+
+SIGKILL = int(_signal.SIGKILL)
+FREEZE_SECONDS = 0.5
+
+
+def kill(directory: str) -> None:
+    """Kill all processes at once, forks included; returns before they are gone.  Fine if the cgroup is."""
+    try:
+        tree.write(directory + "/cgroup.kill", "1")
+    except FileNotFoundError:
+        if not os.path.exists(directory + "/cgroup.procs"):
+            return
+        _kill_one_by_one(directory)  # Linux before 5.14
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise HostError(f"write 1 to {directory}/cgroup.kill: {failure.reason(error)}") from error
+
+
+def _kill_one_by_one(directory: str) -> None:
+    """Frozen processes do not fork and, on v2, still die of SIGKILL."""
+    signal_all(directory, SIGKILL)
+
+
+def signal_all(directory: str, number: int) -> None:
+    """Freeze, signal, thaw: nobody escapes by forking.  What was paused before stays paused."""
+    # A caller that runs in the container's own cgroup would freeze itself for good.
+    stop = not frozen(directory) and os.getpid() not in tree.procs(directory)
+    try:
+        if stop:
+            _set_freeze(directory, "1")
+            _wait_for_event(directory, "frozen 1", FREEZE_SECONDS)
+        for pid in tree.procs(directory):
+            if pid == os.getpid():
+                continue
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue  # it ended by itself
+    finally:
+        if stop:
+            _set_freeze(directory, "0")
+
+
+def frozen(directory: str) -> bool:
+    """What was asked for, not what has been reached: being frozen takes the processes a moment."""
+    return tree.read(directory + "/cgroup.freeze").strip() == "1"
+
+
+def _set_freeze(directory: str, value: str) -> None:
+    try:
+        tree.write(directory + "/cgroup.freeze", value)
+    except FileNotFoundError:
+        return  # no cgroup, nobody to freeze
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            what = f"write {value} to {directory}/cgroup.freeze"
+            raise HostError(f"{what}: {failure.reason(error)}") from error
+
+
+def _wait_for_event(directory: str, line: str, seconds: float) -> None:
+    """Wait until cgroup.events has the line; the kernel raises POLLPRI when the file changes."""
+    try:
+        fd = os.open(directory + "/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    deadline = time.monotonic() + seconds
+    try:
+        poller = select.poll()
+        poller.register(fd, select.POLLPRI)
+        while line not in os.pread(fd, 4096, 0).decode():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            poller.poll(left * 1000)
+    finally:
+        os.close(fd)

@@ -1,0 +1,118 @@
+"""Executes the runtime's half of a plan: the ops of ``plan.ops.RUNTIME``, one function each.
+
+The functions translate an op's arguments into calls of the module that knows the matter; nothing is
+decided here.  Every failure is an OpFailed that carries the op's config path.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.host import failure
+from pyrunc.host.cgroups import making
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyrunc.plan.ops import Op
+
+
+class Context:
+    """What ops need beyond their arguments, and what they leave to be undone.
+
+    ``pid`` is the container's first process as the runtime sees it, 0 before it exists; ``state_json``
+    gives the OCI state for hooks at the moment of the call; ``warn`` takes a text for the user.
+    """
+
+    __slots__ = ("created_cgroups", "pid", "state_json", "warn")
+
+    def __init__(self, state_json: Callable[[], str], warn: Callable[[str], None]) -> None:
+        self.pid = 0
+        self.state_json = state_json
+        self.warn = warn
+        self.created_cgroups: list[str] = []
+
+
+def execute(op: Op, context: Context) -> None:
+    """Perform one op of the RUNTIME table; OpFailed on failure, KeyError for any other op."""
+    OPS[op.name](op, context)
+
+
+def undo(context: Context) -> list[str]:
+    """Take back what ops have made outside of the container; returns what could not be, as texts."""
+    return making.undo(context.created_cgroups)
+
+
+def _cgroup_create(op: Op, context: Context) -> None:
+    args: Any = op.args
+    making.create(args[0], context.created_cgroups, op.where)
+
+
+def _cgroup_copy(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.copy(args[0], args[1], op.where)
+
+
+def _cgroup_write(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.write(args[0], args[1], op.where)
+
+
+def _write_id_maps(op: Op, context: Context) -> None:
+    from pyrunc.host import idmap
+
+    args: Any = op.args
+    idmap.write(context.pid, args[0], args[1], args[2], op.where)
+
+
+def _new_id_maps(op: Op, context: Context) -> None:
+    from pyrunc.host import idmap
+
+    args: Any = op.args
+    idmap.new_maps(context.pid, args[0], args[1], op.where)
+
+
+def _oom_score_adj(op: Op, context: Context) -> None:
+    args: Any = op.args
+    path = f"/proc/{context.pid}/oom_score_adj"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"%d" % args[0])
+        finally:
+            os.close(fd)
+    except OSError as error:
+        hints = {errno.EACCES: "a value below the caller's own needs CAP_SYS_RESOURCE"}
+        what = f'write "{args[0]}" to {path}'
+        raise failure.op_failed(error, what, op=op.name, where=op.where, hints=hints) from error
+
+
+def _move_net_device(op: Op, context: Context) -> None:
+    from pyrunc.host import netdev
+
+    args: Any = op.args
+    netdev.move(args[0], args[1], context.pid, op.where)
+
+
+def _runtime_hook(op: Op, context: Context) -> None:
+    from pyrunc.host import hooks
+
+    args: Any = op.args
+    kind, path, argv, env, timeout = args
+    hooks.run(kind, path, argv, env, timeout, context.state_json(), op.where)
+
+
+#: name -> function, for every op of plan.ops.RUNTIME
+OPS: dict[str, Callable[[Op, Context], None]] = {
+    "cgroup_create": _cgroup_create,
+    "cgroup_copy": _cgroup_copy,
+    "cgroup_write": _cgroup_write,
+    "write_id_maps": _write_id_maps,
+    "new_id_maps": _new_id_maps,
+    "oom_score_adj": _oom_score_adj,
+    "move_net_device": _move_net_device,
+    "runtime_hook": _runtime_hook,
+}

@@ -1,0 +1,137 @@
+"""What this host and user can do: fills ``plan.facts.HostFacts`` from procfs and sysfs, once per process.
+
+Only reads of a few small files belong here, because every ``create`` pays for them.  What is slow or
+rarely asked for (subordinate ids, of root) is not read.  Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.facts import CgroupFacts, HostFacts
+
+#: The mount that everybody means when a hierarchy is mounted more than once.
+_USUAL = "/sys/fs/cgroup"
+
+
+def facts() -> HostFacts:
+    """Probe the host.  Costs a fraction of a millisecond; raises OSError when /proc is not a procfs."""
+    status = read("/proc/self/status")
+    uname = os.uname()
+    major, minor = uname.release.split("-")[0].split(".")[:2]
+    uid = os.geteuid()
+    return {
+        "uid": uid,
+        "gid": os.getegid(),
+        "caps": _hex_field(status, "CapEff:"),
+        "bounding": _hex_field(status, "CapBnd:"),
+        "last_cap": int(read("/proc/sys/kernel/cap_last_cap")),
+        "initial_userns": read("/proc/self/uid_map").split() == ["0", "0", "4294967295"],
+        "kernel": (int(major), int(minor)),
+        "machine": uname.machine,
+        "apparmor": _read_if_there("/sys/module/apparmor/parameters/enabled").startswith("Y"),
+        "selinux": bool(_read_if_there("/sys/fs/selinux/enforce")),
+        "namespaces": tuple(sorted(os.listdir("/proc/self/ns"))),
+        "subuids": subids("/etc/subuid", uid) if uid else (),
+        "subgids": subids("/etc/subgid", uid) if uid else (),
+        "cgroup": cgroup_facts(read("/proc/self/mountinfo"), read("/proc/self/cgroup")),
+    }
+
+
+def read(path: str) -> str:
+    """The text of a procfs or sysfs file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 65536):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return b"".join(chunks).decode("utf-8", "surrogateescape")
+
+
+def _read_if_there(path: str) -> str:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return ""
+
+
+def _hex_field(status: str, name: str) -> int:
+    start = status.index(name) + len(name)
+    return int(status[start : status.index("\n", start)], 16)
+
+
+def subids(path: str, uid: int) -> tuple[tuple[int, int], ...]:
+    """The ranges that subuid(5) or subgid(5) gives to a user: ((first, count), …)."""
+    import pwd
+
+    owners = [str(uid)]
+    try:
+        owners.append(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        pass  # a user without a name may still own ranges by number
+    ranges = []
+    for line in _read_if_there(path).splitlines():
+        fields = line.split(":")
+        if len(fields) == 3 and fields[0] in owners and fields[1].isdigit() and fields[2].isdigit():
+            ranges.append((int(fields[1]), int(fields[2])))
+    return tuple(ranges)
+
+
+def cgroup_facts(mountinfo: str, membership: str) -> CgroupFacts:
+    """The cgroup layout, from the texts of /proc/self/mountinfo and /proc/self/cgroup (cgroups(7))."""
+    paths: dict[str, str] = {}
+    for line in membership.splitlines():
+        number, controllers, path = line.split(":", 2)
+        for controller in [""] if number == "0" else controllers.split(","):
+            paths[controller] = path
+    mounts: dict[str, str] = {}
+    own: dict[str, str] = {}
+    kinds = set()
+    for point, root, kind, options in _cgroup_mounts(mountinfo):
+        kinds.add(kind)
+        for controller in [""] if kind == "cgroup2" else options.split(","):
+            if controller not in paths:
+                continue  # an option of the mount, such as rw
+            if controller in mounts and not point.startswith(_USUAL):
+                continue
+            mounts[controller] = point
+            own[controller] = _below(root, paths[controller])
+    modes = {(): "none", ("cgroup",): "v1", ("cgroup2",): "v2", ("cgroup", "cgroup2"): "hybrid"}
+    return {"mode": modes[tuple(sorted(kinds))], "mounts": mounts, "own": own}
+
+
+def _cgroup_mounts(mountinfo: str) -> list[tuple[str, str, str, str]]:
+    """(mount point, root, type, super options) of the cgroup mounts that a path look-up reaches."""
+    found: list[tuple[str, str, str, str]] = []
+    for line in mountinfo.splitlines():
+        _, _, _, root, point, rest = line.split(" ", 5)
+        if found:
+            # A later mount at or above a mount point hides it.
+            found = [mount for mount in found if not (mount[0] + "/").startswith(point.rstrip("/") + "/")]
+        kind, _, options = rest.partition(" - ")[2].split(" ", 2)
+        if kind in ("cgroup", "cgroup2"):
+            found.append((unescape(point), unescape(root), kind, options))
+    return found
+
+
+def unescape(text: str) -> str:
+    """Undo the octal escapes of mountinfo: space, tab, newline and backslash (proc_pid_mountinfo(5))."""
+    first, *rest = text.split("\\")
+    return first + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
+
+
+def _below(root: str, path: str) -> str:
+    """A cgroup's path as the mount shows it.
+
+    In a container without a cgroup namespace of its own the mount shows a part of the hierarchy only.
+    A cgroup outside of that part cannot be reached through the mount; the top is what stands for it.
+    """
+    if root == "/":
+        return path if not path.startswith("/..") else "/"
+    if path == root or path.startswith(root + "/"):
+        return path[len(root) :] or "/"
+    return "/"

@@ -1,0 +1,65 @@
+"""Who a process is: its pid and its start time together, and the pidfd that holds it while in use.
+
+A pid alone may be another process by now (pid reuse), so nothing here acts on one without the start time
+or a pidfd.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    State = Literal["running", "zombie", "gone"]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields of /proc/PID/stat from the third (state) on, or None if there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        text = os.read(fd, 4096)
+    except ProcessLookupError:  # reaped between open and read
+        return None
+    finally:
+        os.close(fd)
+    # The second field, the name, is in parentheses and may hold anything, parentheses too.
+    return text[text.rindex(b")") + 2 :].decode("ascii").split()
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks from boot to its start (field 22 of proc_pid_stat(5)); None without such a process."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[19])
+
+
+def state(pid: int, started: int) -> State:
+    """Whether the process with this identity runs, waits to be reaped, or is gone."""
+    fields = _stat(pid)
+    if fields is None or int(fields[19]) != started or fields[0] in "Xx":
+        return "gone"
+    return "zombie" if fields[0] == "Z" else "running"
+
+
+def open_pidfd(pid: int, started: int) -> int:
+    """A pidfd of exactly this process; ProcessLookupError if it is gone.  The caller closes it."""
+    fd = os.pidfd_open(pid)
+    # Checked after the open: from here on the pidfd keeps its meaning, whatever happens to the number.
+    if state(pid, started) == "gone":
+        os.close(fd)
+        raise ProcessLookupError(3, os.strerror(3))
+    return fd
+
+
+def signal(pid: int, started: int, number: int) -> None:
+    """Send a signal (0: only probe) to exactly this process; ProcessLookupError if it is gone."""
+    fd = open_pidfd(pid, started)
+    try:
+        _signal.pidfd_send_signal(fd, number)
+    finally:
+        os.close(fd)
