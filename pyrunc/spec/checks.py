@@ -1,0 +1,131 @@
+"""The rules of a config, in the order in which they are applied.
+
+Only the tables and what runs them live here; the rules are in the files beside.  A rule reads a config that
+has the right shape, at least in the places that its row names: where the shape is broken there, it is left out.
+"""
+
+from __future__ import annotations
+
+from ..errors import Violation
+from . import (
+    hook_checks,
+    jsontext,
+    mount_checks,
+    namespace_checks,
+    paths,
+    process_checks,
+    seccomp_checks,
+    sysctl,
+    unimplemented,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator
+    from typing import Any
+
+    from .types import Process, Spec
+
+OCI_VERSION = "1.3.0"
+
+
+def check_oci_version(spec: Spec) -> Iterator[Violation]:
+    version = spec["ociVersion"]
+    numbers = version.partition("+")[0].partition("-")[0].split(".")
+    shown = jsontext.dumps(version)
+    if len(numbers) != 3 or not all(_is_number(number) for number in numbers):
+        yield Violation("ociVersion", f"{shown} is not a version like {OCI_VERSION}")
+    elif numbers[0] != "1":
+        yield Violation("ociVersion", f"{shown} is not supported; pyrunc supports 1.x and implements {OCI_VERSION}")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0")
+
+
+#: (places that the rule reads, below the process; the rule)
+PROCESS: tuple[tuple[tuple[str, ...], Callable[[Process, str], Iterator[Violation]]], ...] = (
+    (("cwd",), process_checks.check_cwd),
+    (("rlimits",), process_checks.check_rlimits),
+    (("scheduler",), process_checks.check_scheduler),
+    (("ioPriority",), process_checks.check_io_priority),
+    (("execCPUAffinity",), process_checks.check_exec_cpu_affinity),
+)
+
+#: (places that the rule reads; the rule)
+SPEC: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] = (
+    (("ociVersion",), check_oci_version),
+    ((), unimplemented.check_platforms),
+    ((), unimplemented.check_implemented),
+    (("linux.namespaces",), namespace_checks.check_namespaces),
+    (("hostname", "domainname", "linux.namespaces"), namespace_checks.check_uts),
+    (("linux.uidMappings", "linux.gidMappings", "linux.namespaces"), namespace_checks.check_id_mappings),
+    (("linux.timeOffsets", "linux.namespaces"), namespace_checks.check_time_offsets),
+    (("linux.netDevices", "linux.namespaces"), namespace_checks.check_net_devices),
+    (("linux.sysctl", "linux.namespaces"), sysctl.check_sysctl),
+    (("mounts", "linux.namespaces"), mount_checks.check_mounts),
+    (("linux.maskedPaths", "linux.readonlyPaths"), mount_checks.check_masks),
+    (("linux.devices",), mount_checks.check_devices),
+    (("linux.resources.devices",), mount_checks.check_device_rules),
+    (("linux.cgroupsPath",), mount_checks.check_cgroups_path),
+    (("linux.seccomp", "annotations"), seccomp_checks.check_seccomp),
+    (("linux.memoryPolicy",), seccomp_checks.check_memory_policy),
+    (("hooks",), hook_checks.check_hooks),
+    (("annotations",), hook_checks.check_annotations),
+)
+
+
+def check_spec(spec: Any, broken: Iterable[str] = ()) -> list[Violation]:
+    """Apply all rules; those that read a place in ``broken`` are left out."""
+    found: list[Violation] = []
+    for places, rule in SPEC:
+        if not broken or _whole(places, broken):
+            found.extend(rule(spec))
+    for places, check in PROCESS:
+        if not broken or _whole([f"process.{place}" for place in places], broken):
+            found.extend(check(spec["process"], "process"))
+    return found
+
+
+def check_process(process: Any, broken: Iterable[str] = ()) -> list[Violation]:
+    """The same for the process of exec."""
+    found: list[Violation] = []
+    for places, rule in PROCESS:
+        if not broken or _whole(places, broken):
+            found.extend(rule(process, ""))
+    return found
+
+
+def _whole(places: Iterable[str], broken: Iterable[str]) -> bool:
+    return not any(paths.overlap(place, hole) for place in places for hole in broken)
+
+
+def check_characters(document: object) -> Iterator[Violation]:
+    """No string that the kernel could not take: a NUL would cut it, a lone surrogate has no UTF-8."""
+    for path, text in paths.strings(document):
+        if "\0" in text:
+            yield Violation(path, "contains a NUL character")
+        elif not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            yield Violation(path, "contains half of a surrogate pair")
+
+
+def warnings(spec: Spec, capabilities: Container[str]) -> list[Violation]:
+    """What is wrong with a valid config, but tolerated as runc does it; ``capabilities`` are the known names."""
+    found = [
+        Violation(f"mounts[{index}].destination", f"{jsontext.dumps(mount['destination'])} is relative, / is assumed")
+        for index, mount in enumerate(spec.get("mounts", ()))
+        if not mount["destination"].startswith("/")
+    ]
+    return process_warnings(spec["process"], "process", capabilities) + found
+
+
+def process_warnings(process: Process, path: str, capabilities: Container[str]) -> list[Violation]:
+    """The same for a process alone; ``path`` is "process", or "" for exec."""
+    sets: dict[str, list[str]] = process.get("capabilities", {})  # type: ignore[assignment]
+    found: list[Violation] = []
+    for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+        for index, name in enumerate(sets.get(kind, ())):
+            if name not in capabilities:
+                where = f"{paths.join(path, 'capabilities')}.{kind}[{index}]"
+                found.append(Violation(where, f"{jsontext.dumps(name)} is not a known capability, it is left out"))
+    return found

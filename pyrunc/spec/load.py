@@ -1,0 +1,79 @@
+"""From the bytes of config.json to a valid Spec, or to every reason why it is none.
+
+The only way into a Spec: what comes out of here has been through the schema and all rules, so that no
+later layer looks at types again.
+"""
+
+from __future__ import annotations
+
+from ..errors import SpecError, Violation
+from . import _compiled, checks, jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from .types import Process, Spec
+
+
+def parse(data: bytes, name: str) -> dict[str, Any]:
+    """The JSON object in ``data``.  Raises SpecError that begins with ``name`` when there is none."""
+    value = jsontext.loads(data, name)
+    if not isinstance(value, dict):
+        raise SpecError([Violation(name, "expected a JSON object")])
+    return value
+
+
+def load_spec(data: bytes, name: str = "config.json") -> Spec:
+    """The config in ``data``, or SpecError with every violation in document order.
+
+    To list what is wrong with a config of the wrong shape takes the package jsonschema, which a lean process
+    does not have on its path: then this raises ModuleNotFoundError, and the caller tries again with it.
+    """
+    spec = parse(data, name)
+    try:
+        _compiled.validate_config(spec)
+    except _compiled.Refused:
+        from . import shape
+
+        _refuse_shape(spec, shape.violations(spec), checks.check_spec)
+    _refuse_any(spec, checks.check_spec(spec), data)
+    return spec  # type: ignore[return-value]
+
+
+def load_process(data: bytes, name: str = "process.json") -> Process:
+    """The same for the file of ``exec --process``; its paths have no ``process.`` in front."""
+    process = parse(data, name)
+    try:
+        _compiled.validate_process(process)
+    except _compiled.Refused:
+        from . import shape
+
+        _refuse_shape(process, shape.process_violations(process), checks.check_process)
+    _refuse_any(process, checks.check_process(process), data)
+    return process  # type: ignore[return-value]
+
+
+def load_value(spec: object) -> Spec:
+    """A config that was made in memory instead of read, as a copy of its own: the same rules and errors."""
+    return load_spec(jsontext.dumps(spec).encode("utf-8", "surrogatepass"))
+
+
+def _refuse_any(document: dict[str, Any], found: list[Violation], data: bytes) -> None:
+    # Control characters stand in JSON text only as an escape, and surrogates in UTF-8 likewise.
+    if b"\\u" in data:
+        found.extend(checks.check_characters(document))
+    if found:
+        _refuse(document, found)
+
+
+def _refuse_shape(document: dict[str, Any], found: list[Violation], rules: Any) -> NoReturn:
+    found = found + rules(document, [violation.path for violation in found])
+    _refuse(document, [*found, *checks.check_characters(document)])
+
+
+def _refuse(document: dict[str, Any], found: list[Violation]) -> NoReturn:
+    from .paths import place, places
+
+    known = places(document)
+    raise SpecError(sorted(dict.fromkeys(found), key=lambda violation: place(known, violation.path))) from None
