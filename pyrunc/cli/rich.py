@@ -188,6 +188,8 @@ def canonical(table: tuple[Option, ...], words: list[str], *, interspersed: bool
         if word == "--":
             break
         name, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
+        if not name or name.startswith("-"):
+            raise click.UsageError(f"bad flag syntax: {word}")
         option = names.get(name)
         if option is None:
             spelled.append(f"--{SWITCHES.get(name, name)}")

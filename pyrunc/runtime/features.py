@@ -1,7 +1,7 @@
 """``features``: the document of runtime-spec features.md.
 
-It says what this build implements, whatever the host can do.  Every list is read from the table that implements it;
-what has no table is a literal here, and tests/unit/cli/test_features.py holds it against the schema.
+It says what this build implements, whatever the host can do.  Every list is read from the table that
+implements it; what has no table is a literal here, and a test holds it against the schema of the config.
 """
 
 from __future__ import annotations
