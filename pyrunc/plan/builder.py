@@ -28,6 +28,12 @@ class Plan:
         self.ops = ops
         self.cgroups = cgroups  # controller -> absolute directory, as in HostFacts.cgroup
 
+    def set_filter(self, program: bytes) -> None:
+        """Put the compiled seccomp filter where it belongs; a plan that is only shown has none."""
+        for op in self.ops:
+            if op.name == "seccomp":
+                op.args = (program, *op.args[1:])
+
 
 class Builder:
     __slots__ = (

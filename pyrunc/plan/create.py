@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from .facts import HostFacts, Request
 
 
-def create(spec: Spec, facts: HostFacts, request: Request, filter: bytes = b"") -> Plan:
+def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     """Plan the creation of a container from a valid ``spec``.
 
-    ``filter`` is the compiled seccomp program, empty in a dry run.  Raises SpecError with everything
-    that this host cannot do.  Pure.
+    Raises SpecError with everything that this host cannot do.  The seccomp filter is put in later
+    (``Plan.set_filter``): compiling it is not pure.
     """
     b = Builder(spec, facts, request)
     cgroups.create(b)
@@ -42,11 +42,11 @@ def create(spec: Spec, facts: HostFacts, request: Request, filter: bytes = b"") 
     process = spec["process"]
     limits.apply(b, process)
     identity.assume(b, process)
-    security.before_ready(b, process, filter)
+    security.before_ready(b, process)
     b.on_container("", "ready")
     b.on_container("", "wait_start")
     hooks.start_container(b)
-    security.before_execve(b, process, filter)
+    security.before_execve(b, process)
     identity.execute(b, process, request["extra_env"])
     b.finish()
     clone = namespaces.clone(b)

@@ -43,9 +43,6 @@ def apply(b: Builder, process: Process) -> None:
     if io_priority:
         value = IO_PRIORITY_CLASSES[io_priority["class"]] << IOPRIO_CLASS_SHIFT | io_priority.get("priority", 0)
         b.on_container("process.ioPriority", "io_priority", value)
-    affinity = (process.get("execCPUAffinity") or {}).get("final")
-    if affinity:
-        b.on_container("process.execCPUAffinity.final", "cpu_affinity", bitmap(affinity))
     linux = b.spec.get("linux") or {}
     if linux.get("personality"):
         domain = PERSONALITIES[linux["personality"]["domain"]]
@@ -58,6 +55,15 @@ def apply(b: Builder, process: Process) -> None:
         nodes = bitmap(policy["nodes"]) if policy.get("nodes") else b""
         # set_mempolicy(2) reads maxnode - 1 bits.
         b.on_container("linux.memoryPolicy", "memory_policy", mode, nodes, len(nodes) * 8 + 1 if nodes else 0)
+
+
+def exec_affinity(b: Builder, process: Process) -> None:
+    """config.md "execCPUAffinity": for exec alone; one before the process joins its cgroups, one after."""
+    affinity = process.get("execCPUAffinity") or {}
+    if affinity.get("initial"):
+        b.on_host("process.execCPUAffinity.initial", "cpu_affinity", bitmap(affinity["initial"]))
+    if affinity.get("final"):
+        b.on_container("process.execCPUAffinity.final", "cpu_affinity", bitmap(affinity["final"]))
 
 
 def signed(value: int) -> int:

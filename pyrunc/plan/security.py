@@ -27,7 +27,7 @@ def _seccomp(b: Builder) -> Seccomp | None:
     return (b.spec.get("linux") or {}).get("seccomp")
 
 
-def before_ready(b: Builder, process: Process, filter: bytes) -> None:
+def before_ready(b: Builder, process: Process) -> None:
     _labels(b, process)
     seccomp = _seccomp(b)
     if process.get("noNewPrivileges"):
@@ -35,26 +35,26 @@ def before_ready(b: Builder, process: Process, filter: bytes) -> None:
         identity.capabilities(b, process)
     if seccomp and seccomp.get("listenerPath"):
         # The descriptor has to reach the agent while the runtime is still there to hand it on.
-        load(b, seccomp, filter)
+        load(b, seccomp)
         if not process.get("noNewPrivileges"):
             identity.capabilities(b, process)
 
 
-def before_execve(b: Builder, process: Process, filter: bytes) -> None:
+def before_execve(b: Builder, process: Process) -> None:
     seccomp = _seccomp(b)
     listener = bool(seccomp and seccomp.get("listenerPath"))
     if seccomp and not listener:
-        load(b, seccomp, filter)
+        load(b, seccomp)
     if not process.get("noNewPrivileges") and not listener:
         identity.capabilities(b, process)
 
 
-def load(b: Builder, seccomp: Seccomp, filter: bytes) -> None:
+def load(b: Builder, seccomp: Seccomp) -> None:
     flags = sum(SECCOMP_FLAGS[flag] for flag in seccomp.get("flags") or ())
     listener = int(bool(seccomp.get("listenerPath")))
     if listener:
         flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER
-    b.on_container("linux.seccomp", "seccomp", filter, flags, listener)
+    b.on_container("linux.seccomp", "seccomp", b"", flags, listener)
 
 
 def _labels(b: Builder, process: Process) -> None:

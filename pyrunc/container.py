@@ -1,0 +1,203 @@
+"""The lifecycle of one container as Python objects, for programs: create, start, wait, exec, kill, delete.
+
+A container that was created here is a child of this program, so ``wait`` knows its exit status.  Only
+``posix_spawn`` is used, never fork: any thread may call anything at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from .errors import StateError, UsageError
+from .runtime import delete as delete_verb
+from .runtime import destroy, joining, root
+from .runtime import kill as kill_verb
+from .runtime import start as start_verb
+from .runtime import state as state_verb
+from .runtime.creation import Creation, Options
+from .runtime.exec import derive, override
+from .spec.jsontext import loads
+from .state import machine
+from .state.store import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from .runtime.conversation import Conversation
+
+    Stream = int | None
+
+
+class Process:
+    """A process of a container that is a child of this program.
+
+    ``pid`` is its pid on the host; ``returncode`` is None until it has been waited for, then the exit status, or
+    -N when signal N ended it (as in subprocess).
+    """
+
+    __slots__ = ("_lock", "_pidfd", "pid", "returncode")
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        import threading
+
+        self.pid = pid
+        self.returncode: int | None = None
+        self._pidfd = pidfd
+        self._lock = threading.Lock()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, at most ``timeout`` seconds (TimeoutError).  Returns ``returncode``."""
+        with self._lock:
+            if self.returncode is None:
+                if timeout is not None:
+                    poller = select.poll()
+                    poller.register(self._pidfd, select.POLLIN)
+                    if not poller.poll(timeout * 1000):
+                        raise TimeoutError(f"process {self.pid} still runs after {timeout} s")
+                self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                self._close()
+            return self.returncode
+
+    def _close(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def __del__(self) -> None:
+        self._close()
+
+
+class Container:
+    """One container below a runtime root (default: that of the command line, which can be used beside this)."""
+
+    def __init__(self, id: str, *, root: str | None = None) -> None:
+        """Refer to an existing container; ``create`` makes one.  Nothing is checked until a verb is called."""
+        self._root = os.path.abspath(root) if root is not None else _default_root()
+        self.id = id
+        self.process: Process | None = None
+
+    @classmethod
+    def create(
+        cls,
+        id: str,
+        bundle: str | os.PathLike[str],
+        *,
+        root: str | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        no_pivot: bool = False,
+        no_new_keyring: bool = False,
+        preserve_fds: int = 0,
+        cgroup_manager: str = "cgroupfs",
+        warn: Callable[[str], None] | None = None,
+    ) -> Container:
+        """Create a container from an OCI bundle; its program runs after ``start``.
+
+        ``stdin``, ``stdout``, ``stderr`` are file descriptors; None inherits this program's.  The config must not ask
+        for a terminal.  Raises SpecError (with every violation), StateError (the id is in use), OpFailed, HostError; nothing is
+        left behind then.
+        """
+        container = cls(id, root=root)
+        stdio = [own if given is None else given for own, given in enumerate((stdin, stdout, stderr))]
+        options = Options(
+            no_pivot=no_pivot,
+            no_new_keyring=no_new_keyring,
+            preserve_fds=preserve_fds,
+            cgroup_manager=cgroup_manager,
+            stdio=stdio,
+        )
+        creation = Creation(container._root, id, options, warn or _ignore)
+        creation.create(os.path.abspath(bundle))
+        container.process = _child(creation.talk)
+        creation.record.close()
+        return container
+
+    def start(self, *, warn: Callable[[str], None] | None = None) -> None:
+        """Run the program.  Raises StateError, or OpFailed when it cannot be executed."""
+        start_verb.start(self._root, self.id, warn=warn or _ignore)
+
+    def state(self) -> dict[str, Any]:
+        """The OCI state document: ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner."""
+        return state_verb.state(self._root, self.id)
+
+    def kill(self, signal: str | int = "SIGTERM", *, all: bool = False) -> None:
+        """Send a signal to the container's first process, or to all of them."""
+        kill_verb.kill(self._root, self.id, str(int(signal)) if isinstance(signal, int) else signal, all=all)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status of the container's program, -N for a signal; TimeoutError after ``timeout`` seconds.
+
+        Only the program that created the container can know it (StateError otherwise).
+        """
+        if self.process is None:
+            raise StateError("not a child of this program: its exit status goes to its parent", where=self.id)
+        return self.process.wait(timeout)
+
+    def exec(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: tuple[int, int | None] | None = None,
+        additional_gids: Sequence[int] = (),
+        caps: Sequence[str] = (),
+        no_new_privs: bool | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        preserve_fds: int = 0,
+        warn: Callable[[str], None] | None = None,
+    ) -> Process:
+        """Start one more process in the container; what is not given is as in the container's own process.
+
+        ``env`` replaces single variables.  Returns when the program has been executed.
+        """
+        if not args:
+            raise UsageError("args must not be empty")
+        record = Record(self._root, self.id)
+        found = record.load()
+        machine.require("exec", state_verb.status(record, found), self.id)
+        spec: Any = loads(record.config(), "config.json")
+        base = spec["process"]
+        changes: dict[str, Any] = {"args": list(args), "terminal": False}
+        changes["env"] = override(base.get("env") or [], [f"{k}={v}" for k, v in (env or {}).items()])
+        if cwd is not None:
+            changes["cwd"] = cwd
+        if no_new_privs is not None:
+            changes["noNewPrivileges"] = no_new_privs
+        task = derive(base, changes, user, additional_gids, caps, warn or _ignore)
+        stdio = [own if given is None else given for own, given in enumerate((stdin, stdout, stderr))]
+        talk = joining.join(
+            record, found, spec, task, warn=warn or _ignore, preserve_fds=preserve_fds, stdio=stdio
+        )
+        return _child(talk)
+
+    def delete(self, *, force: bool = False, warn: Callable[[str], None] | None = None) -> None:
+        """Remove a stopped (or created, or with ``force`` any) container, and reap its process."""
+        if force and self.process is not None and self.process.returncode is None:
+            record = Record(self._root, self.id)
+            if os.path.isdir(record.directory):
+                destroy.stop(record.load())
+        delete_verb.delete(self._root, self.id, force=force, warn=warn or _ignore)
+        if self.process is not None and self.process.returncode is None:
+            self.process.wait()
+
+
+def _ignore(_: str) -> None:
+    """The default for warnings: a program that wants them passes ``warn``."""
+
+
+def _default_root() -> str:
+    return root.default()
+
+
+def _child(talk: Conversation) -> Process:
+    process = Process(talk.pid, talk.pidfd)
+    talk.pidfd = -1
+    talk.close()
+    return process

@@ -1,0 +1,182 @@
+"""Spawns pyrunc-init and speaks with it; docs/internals.md has the protocol.
+
+What is spawned is a sealed copy in memory, never a file of the host: a container can open the
+executable behind its processes (CVE-2019-5736).  Only posix_spawn is used, so that threads are safe.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import _thread
+import fcntl
+import os
+from _struct import pack, unpack_from
+
+from ..errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: The executor's binary; tests put one there that can fail or stop on demand.
+INIT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/native/pyrunc-init"
+TEST_ARGS: tuple[str, ...] = ()
+
+CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED = range(1, 10)
+
+_MESSAGE = "<IIiI"
+_MESSAGE_SIZE = 16
+_DETAIL_SIZE = 4000
+_MSG_CMSG_CLOEXEC = 0x40000000
+_MFD_EXEC = 0x10
+_F_ADD_SEALS = 1033
+_SEALED = 0x0F  # F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
+
+_lock = _thread.allocate_lock()
+_binary: tuple[str, int] | None = None
+
+
+class Message:
+    """One packet from pyrunc-init, or one record that it left in the exec FIFO."""
+
+    __slots__ = ("detail", "errno", "fd", "kind", "op", "value")
+
+    def __init__(self, data: bytes, fd: int = -1) -> None:
+        self.kind, self.op, self.errno, self.value = unpack_from(_MESSAGE, data)
+        self.detail = data[_MESSAGE_SIZE:].decode("utf-8", "backslashreplace")
+        self.fd = fd
+
+
+def sealed(name: str, data: bytes, *, executable: bool = False) -> int:
+    """A memfd with this content that nobody can change any more."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        # Since 6.3 the sysctl vm.memfd_noexec wants to be told; older kernels do not know the flag.
+        fd = os.memfd_create(name, flags | (_MFD_EXEC if executable else 0))
+    except OSError as error:
+        if not executable or error.errno != 22:
+            raise
+        fd = os.memfd_create(name, flags)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED)
+    return fd
+
+
+def _executable() -> int:
+    """The sealed copy, made once per program."""
+    global _binary
+    with _lock:
+        if _binary is None or _binary[0] != INIT:
+            try:
+                fd = os.open(INIT, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise HostError(
+                    f"{INIT}: {os.strerror(error.errno or 0).lower()}",
+                    hint="the native part of pyrunc is not built; install pyrunc again",
+                ) from None
+            try:
+                data = os.read(fd, os.fstat(fd).st_size)
+            finally:
+                os.close(fd)
+            if _binary is not None:
+                os.close(_binary[1])
+            _binary = INIT, sealed("pyrunc-init", data, executable=True)
+        return _binary[1]
+
+
+class Init:
+    """A spawned pyrunc-init: its socket, and the process to reap."""
+
+    __slots__ = ("pid", "socket", "status")
+
+    def __init__(
+        self,
+        program: bytes,
+        *,
+        stdio: Sequence[int] = (0, 1, 2),
+        preserve_fds: int = 0,
+        slots: Mapping[int, int] | None = None,
+    ) -> None:
+        """Spawn it with ``program``; ``slots`` are descriptors to hand over (slot -> fd).
+
+        Descriptors 3 … 2+preserve_fds of the caller are inherited.
+        """
+        base = 3 + preserve_fds
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        self.socket = ours
+        self.status: int | None = None
+        opened: list[int] = []
+        try:
+            actions: list[tuple[int, int, int]] = []
+
+            def inherit(fd: int, at: int = -1) -> int:
+                """Pass a copy of fd on, above what is preserved; a dup2 onto itself clears close-on-exec."""
+                copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, base)
+                opened.append(copy)
+                actions.append((os.POSIX_SPAWN_DUP2, copy, copy if at < 0 else at))
+                return copy
+
+            memfd = sealed("program", program)
+            opened.append(memfd)
+            arguments = [str(inherit(theirs.fileno())), str(inherit(memfd))]
+            arguments += [f"{slot}={inherit(fd)}" for slot, fd in (slots or {}).items()]
+            for target, fd in enumerate(stdio):
+                if fd != target:
+                    inherit(fd, target)
+            self.pid = os.posix_spawn(
+                f"/proc/self/fd/{_executable()}",
+                ["pyrunc-init", *arguments, *TEST_ARGS],
+                {},
+                file_actions=actions,
+                setsigmask=(),
+                setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            for fd in opened:
+                os.close(fd)
+
+    def receive(self) -> Message | None:
+        """The next message; None when the other side has closed the socket."""
+        while True:
+            try:
+                data, ancillary, _, _ = self.socket.recvmsg(
+                    _MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC
+                )
+            except ConnectionResetError:  # it went away with something of ours unread
+                return None
+            if not data:
+                return None
+            fd = -1
+            for level, kind, payload in ancillary:
+                if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                    (fd,) = unpack_from("=i", payload)
+            return Message(data, fd)
+
+    def go_on(self) -> None:
+        self.socket.send(b"\0")
+
+    def reap(self) -> int:
+        """Wait for the spawned process (it ends at the clone); its wait status."""
+        if self.status is None:
+            self.status = os.waitpid(self.pid, 0)[1]
+        return self.status
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def record(data: bytes) -> Message | None:
+    """The FAILED record in what the exec FIFO delivered behind its first byte, if there is one."""
+    return Message(data) if len(data) >= _MESSAGE_SIZE else None
+
+
+def failure_record(op: int, errno: int, detail: str) -> bytes:
+    """What pyrunc-init would send; for tests of the reader."""
+    return pack(_MESSAGE, FAILED, op, errno, 0) + detail.encode()

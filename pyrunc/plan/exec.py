@@ -1,0 +1,77 @@
+"""The plan of ``exec``: one more process in the namespaces and cgroups of a running container.
+
+It shares its parts with create; what differs is how the process gets there.
+"""
+
+from __future__ import annotations
+
+from . import identity, limits, security
+from .builder import Builder, Plan
+from .kernel import CLONE_NEWUSER, O_PATH
+from .ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..spec.types import Process, Spec
+    from .facts import HostFacts, Request
+
+#: The slot in which the caller presets the pidfd of the container's first process.
+SLOT_PIDFD = SLOT_FIRST
+
+
+def execute(
+    spec: Spec,
+    process: Process,
+    facts: HostFacts,
+    request: Request,
+    *,
+    namespaces: int,
+    cgroups: Iterable[str],
+) -> Plan:
+    """``namespaces`` are the CLONE_NEW* flags of those that differ from the caller's; ``cgroups``
+    the directories to join.  Pure.  Raises SpecError with everything that this host cannot do.
+    """
+    b = Builder({**spec, "process": process}, facts, request)
+    b.next_slot = SLOT_PIDFD + 1
+    limits.exec_affinity(b, process)
+    # A process of the container could trace us before execve, as soon as we share its namespaces.
+    b.on_host("", "dumpable", 0)
+    b.on_host("", "open_proc", SLOT_PROC)
+    into = _join_cgroups(b, cgroups, namespaces)
+    if namespaces:
+        b.on_host("linux.namespaces", "join_pidfd", SLOT_PIDFD, namespaces)
+    identity.adjust_oom(b)
+    if namespaces & CLONE_NEWUSER:
+        b.on_container("linux.namespaces", "become_root")
+    b.on_container("", "setsid")
+    if not request["no_new_keyring"]:
+        b.on_container("", "session_keyring", "_ses." + request["id"])
+    if process.get("terminal"):
+        size = process.get("consoleSize") or {"height": 0, "width": 0}
+        b.on_container("process.terminal", "open", SLOT_ROOT, "/", O_PATH)
+        b.on_container("process.terminal", "open_pty", size["height"], size["width"], 0)
+    limits.apply(b, process)
+    identity.assume(b, process)
+    security.before_ready(b, process)
+    security.before_execve(b, process)
+    identity.execute(b, process, request["extra_env"])
+    b.finish()
+    clone = Op("clone", (0, into), "linux.namespaces")
+    handover = [Op("sync", (), ""), *b.parent] if b.parent else []
+    return Plan([*b.host, clone, *handover, *b.container], {})
+
+
+def _join_cgroups(b: Builder, directories: Iterable[str], namespaces: int) -> int:
+    """Join before the clone, or be born there where the kernel checks our own credentials for that."""
+    where = "linux.cgroupsPath"
+    born = b.facts["cgroup"]["mode"] == "v2" and not namespaces & CLONE_NEWUSER
+    into = -1
+    for directory in directories:
+        if born:
+            b.on_host(where, "open", SLOT_CGROUP, directory, O_PATH)
+            into = SLOT_CGROUP
+        else:
+            b.on_host(where, "join_cgroup", directory + "/cgroup.procs")
+    return into

@@ -1,0 +1,78 @@
+"""From a failed op to the sentence that a user reads: what, why, and what to do about it.
+
+Pure: the op, the kernel's errno and the executor's detail go in; an OpFailed comes out.
+"""
+
+from __future__ import annotations
+
+import errno as numbers
+
+from ..errors import OpFailed
+from .ops import INIT, RUNTIME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ops import Op
+
+#: Ops whose detail is the complete message: engines look for these texts.
+COMPLETE = frozenset({"find_executable", "execve", "container_hook"})
+
+#: (op, errno) -> (the reason in place of strerror, or "" to keep it; the hint)
+REASONS = {
+    ("open_tree", "ENOENT"): ("source does not exist", "create it on the host, or remove the mount"),
+    ("open_tree", "ELOOP"): ("is a symbolic link", "name the directory that it points to"),
+    ("open_tree", "EPERM"): ("", "mounting needs CAP_SYS_ADMIN: run as root, or add a user namespace"),
+    ("open_tree", "EINVAL"): ("", 'the source has locked mounts below it: use "rbind" in a user namespace'),
+    ("target", "ELOOP"): ("a symbolic link is on the way", "the image must have a plain directory there"),
+    ("target", "EPERM"): ("lies inside a procfs", "a mount there could blind masks and labels"),
+    ("target", "ENOTDIR"): ("exists and is not a directory", ""),
+    ("target", "EISDIR"): ("is a directory, but the source is a file", ""),
+    ("target", "EROFS"): ("does not exist, and the rootfs is read-only", "create the mount point in the rootfs"),
+    ("clone", "EPERM"): ("", "new namespaces need CAP_SYS_ADMIN: run as root, or add a user namespace"),
+    ("clone", "ENOSPC"): ("", "a limit of /proc/sys/user/max_*_namespaces is reached"),
+    ("clone", "EUSERS"): ("", "user namespaces are nested too deeply"),
+    ("join_namespaces", "EINVAL"): ("not a namespace of that type, or one that cannot be entered", ""),
+    ("fsmount", "EPERM"): ("", "the kernel does not let this user namespace mount that file system"),
+    ("fsmount", "ENODEV"): ("unknown file system type", "see /proc/filesystems"),
+    ("proc_write", "ENOENT"): ("this kernel has no such file", ""),
+    ("proc_write", "EXDEV"): ("something is mounted over it", ""),
+    ("rlimit", "EPERM"): ("", "a hard limit above the caller's own needs CAP_SYS_RESOURCE"),
+    ("caps", "EPERM"): ("", "the caller does not have these capabilities itself"),
+    ("bounding", "EPERM"): ("", "the caller lacks CAP_SETPCAP"),
+    ("ids", "EINVAL"): ("the id is not mapped in the user namespace", "see linux.uidMappings and gidMappings"),
+    ("become_root", "EINVAL"): ("id 0 is not mapped in the user namespace", "see linux.uidMappings"),
+    ("attach_root", "ENOTDIR"): ("is not a directory", ""),
+    ("mknod", "EPERM"): ("", "creating devices needs CAP_MKNOD in the host's user namespace"),
+    ("seccomp", "EINVAL"): ("the kernel refuses the filter or its flags", ""),
+    ("scheduler", "EPERM"): ("", "this policy needs CAP_SYS_NICE"),
+    ("pivot_root", "EINVAL"): ("", "on an initramfs, use --no-pivot"),
+}
+
+
+def name(errno: int) -> str:
+    return numbers.errorcode.get(errno, f"errno {errno}") if errno else ""
+
+
+def explain(op: Op, errno: int, detail: str, strerror: str) -> OpFailed:
+    """``detail: reason (ERRNO)`` with the config path of the op.
+
+    ``detail`` names the path or the step; ``strerror`` is the C library's text, lower-cased.
+    """
+    if op.name in COMPLETE and detail:
+        where = op.where if op.name == "container_hook" else ""
+        return OpFailed(detail, op=op.name, errno=errno, where=where)
+    symbol = name(errno)
+    reason, hint = REASONS.get((op.name, symbol), ("", ""))
+    reason = reason or strerror
+    subject = detail or subject_of(op)
+    text = f"{subject}: {reason}" if subject else reason
+    if symbol:
+        text += f" ({symbol})"
+    return OpFailed(text, op=op.name, errno=errno, where=op.where or op.name, hint=hint)
+
+
+def subject_of(op: Op) -> str:
+    """The arguments that a reader knows: the strings of the op."""
+    shape = (INIT.get(op.name) or RUNTIME[op.name]).split()
+    strings = [str(value) for spec, value in zip(shape, op.args) if spec.split(":")[1] == "s" and value]
+    return " ".join((op.name, *strings))

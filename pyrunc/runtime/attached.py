@@ -1,0 +1,19 @@
+"""Stays with a process in the foreground: its signals, its terminal, its exit status."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .conversation import Conversation
+
+
+def attend(talk: Conversation) -> int:
+    """Serve the process until it ends; reaps it and returns its exit status (128+N for a signal)."""
+    from ..host import foreground
+
+    try:
+        status = foreground.wait(talk.pid, talk.pidfd, talk.master)
+        talk.reaped = True
+        return status
+    finally:
+        talk.close()

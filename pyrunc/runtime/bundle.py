@@ -1,0 +1,104 @@
+"""From a bundle directory to a valid spec and a plan: everything that create does before it touches anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..errors import HostError, SpecError, Violation
+from ..host import probe
+from ..spec.load import load_spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan.facts import HostFacts, Request
+    from ..spec.types import Spec
+
+
+def read(bundle: str) -> bytes:
+    """The bytes of config.json; HostError with runc's words when there is none."""
+    path = bundle + "/config.json"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        if not os.path.isdir(bundle):
+            raise HostError("no such bundle directory", where=bundle) from None
+        raise HostError(
+            "JSON specification file config.json not found", where=bundle, hint="pyrunc spec writes a default one"
+        ) from None
+    except OSError as error:
+        raise HostError(os.strerror(error.errno or 0).lower(), where=path) from None
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 20):
+            parts.append(part)
+    except OSError as error:
+        raise HostError(os.strerror(error.errno or 0).lower(), where=path) from None
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+def load(bundle: str) -> tuple[Spec, bytes]:
+    data = read(bundle)
+    return load_spec(data), data
+
+
+def request(
+    id: str,
+    bundle: str,
+    state_dir: str,
+    *,
+    no_pivot: bool = False,
+    no_new_keyring: bool = False,
+    preserve_fds: int = 0,
+    cgroup_manager: str = "cgroupfs",
+    extra_env: list[str] | None = None,
+) -> Request:
+    return {
+        "id": id,
+        "bundle": bundle,
+        "state_dir": state_dir,
+        "no_pivot": no_pivot,
+        "no_new_keyring": no_new_keyring,
+        "preserve_fds": preserve_fds,
+        "cgroup_manager": cgroup_manager,
+        "extra_env": extra_env or [],
+    }
+
+
+def facts(rootless: str | None) -> HostFacts:
+    """The host's facts; ``--rootless=true`` makes a privileged caller behave like one who is not."""
+    found = probe.facts()
+    if rootless == "true":
+        found["initial_userns"] = False
+    elif rootless == "false":
+        found["initial_userns"] = True
+    return found
+
+
+def check_rootfs(spec: Spec, bundle: str) -> str:
+    """The rootfs exists and is a directory, not a link to one; SpecError otherwise.  Returns its path."""
+    root = spec["root"]["path"]
+    path = root if root.startswith("/") else f"{bundle.rstrip('/')}/{root}"
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SpecError([Violation("root.path", f"{path}: {reason[:1].lower()}{reason[1:]}")]) from None
+    if stat.S_ISLNK(mode):
+        raise SpecError([Violation("root.path", f"{path}: is a symbolic link; name the directory itself")])
+    if not stat.S_ISDIR(mode):
+        raise SpecError([Violation("root.path", f"{path}: not a directory")])
+    return path
+
+
+def filter_of(spec: Spec, cache: str, machine: str) -> bytes:
+    """The compiled seccomp filter, empty if the config has none."""
+    seccomp = (spec.get("linux") or {}).get("seccomp")
+    if not seccomp:
+        return b""
+    from ..host import seccomp as compiler
+
+    return compiler.compile(seccomp, cache, machine)
+

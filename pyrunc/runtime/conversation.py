@@ -1,0 +1,128 @@
+"""The talk with one pyrunc-init, from its spawn to its READY; create and exec have it in common.
+
+    spawn ─▶ CLONED ─▶ (SYNC ─▶ runtime ops ─▶ go on)* ─▶ READY
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+from ..errors import HostError, OpFailed
+from ..host import helper
+from ..plan.failure import explain
+from ..plan.ops import INIT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..plan.builder import Plan
+    from ..plan.ops import Op
+
+
+def split(plan: Plan) -> tuple[list[Op], list[Op], dict[int, list[Op]]]:
+    """Runtime ops before the spawn, the init's ops, and runtime ops by the init op that waits for them."""
+    before: list[Op] = []
+    program: list[Op] = []
+    after: dict[int, list[Op]] = {}
+    for op in plan.ops:
+        if op.name in INIT:
+            program.append(op)
+        elif program:
+            after.setdefault(len(program) - 1, []).append(op)
+        else:
+            before.append(op)
+    return before, program, after
+
+
+class Conversation:
+    """One pyrunc-init and what it says; shared by create and exec."""
+
+    __slots__ = ("init", "listener", "made", "master", "pid", "pidfd", "program", "reaped", "warn")
+
+    def __init__(self, program: list[Op], warn: Callable[[str], None]) -> None:
+        self.program = program
+        self.warn = warn
+        self.init: helper.Init | None = None
+        self.pid = 0
+        self.pidfd = -1
+        self.master = -1
+        self.reaped = False
+        self.listener: Callable[[int], None] | None = None  # takes the seccomp listener to its agent
+        self.made: list[str] = []  # what was created in the rootfs, as the CREATED messages say it
+
+    def run(self, init: helper.Init, on_cloned: Callable[[], None], on_sync: Callable[[int], None]) -> bool:
+        """Answer messages until READY (True) or the end of the socket (False).  Raises OpFailed."""
+        self.init = init
+        while True:
+            message = init.receive()
+            if message is None:
+                return False
+            kind = message.kind
+            if kind == helper.CLONED:
+                self.pid, self.pidfd = message.value, message.fd
+                init.reap()
+                on_cloned()
+            elif kind == helper.SYNC:
+                on_sync(message.op)
+                init.go_on()
+            elif kind == helper.READY:
+                return True
+            elif kind == helper.FAILED:
+                raise self.failure(message)
+            elif kind == helper.PTY:
+                self.master = message.fd
+            elif kind == helper.LISTENER:
+                try:
+                    if self.listener is not None:
+                        self.listener(message.fd)
+                finally:
+                    os.close(message.fd)
+                init.go_on()
+            elif kind == helper.CREATED:
+                self.made.append(message.detail)
+            elif kind == helper.WARNING:
+                self.warn(f"{self.program[message.op].where}: {message.detail}")
+            else:
+                raise HostError(f"pyrunc-init sent a message of kind {kind}; is it from another version?")
+
+    def failure(self, message: helper.Message) -> OpFailed:
+        if message.op >= len(self.program):
+            text = message.detail or os.strerror(message.errno)
+            return OpFailed(f"pyrunc-init refuses its program: {text}", op="", errno=message.errno)
+        reason = os.strerror(message.errno)
+        reason = reason[:1].lower() + reason[1:]
+        return explain(self.program[message.op], message.errno, message.detail, reason)
+
+    def died(self) -> OpFailed:
+        """The socket ended too early: say how the process did."""
+        status = self.wait() if self.pid else (self.init.reap() if self.init else 0)
+        code = os.waitstatus_to_exitcode(status)
+        how = f"exited with status {code}" if code >= 0 else f"was killed by signal {-code}"
+        hint = "a memory limit may be too small for it" if code == -9 else ""
+        return OpFailed(f"the container's first process {how} before it was ready", op="clone", hint=hint)
+
+    def wait(self) -> int:
+        """Reap the container's process; its wait status."""
+        self.reaped = True
+        return os.waitpid(self.pid, 0)[1]
+
+    def abort(self) -> None:
+        """Kill and reap whatever was started, and close what is open."""
+        if self.pid and not self.reaped:
+            if self.pidfd >= 0:
+                _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
+            else:
+                os.kill(self.pid, _signal.SIGKILL)
+            self.wait()
+        if self.init is not None:
+            self.init.close()
+            self.init.reap()
+        self.close()
+
+    def close(self) -> None:
+        for fd in (self.pidfd, self.master):
+            if fd >= 0:
+                os.close(fd)
+        self.pidfd = self.master = -1

@@ -1,0 +1,64 @@
+"""``create``: a container that waits for start; its pid file is the last thing to appear."""
+
+from __future__ import annotations
+
+from ..errors import HostError
+from ..state.store import replace
+from .creation import Creation, Options, close
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def create(
+    *,
+    root: str,
+    id: str,
+    bundle: str,
+    pid_file: str | None,
+    console_socket: str | None,
+    pidfd_socket: str | None,
+    no_pivot: bool,
+    no_new_keyring: bool,
+    preserve_fds: int,
+    cgroup_manager: str | None,
+    rootless: str | None,
+    warn: Callable[[str], None],
+) -> None:
+    options = Options(
+        console_socket=console_socket,
+        no_pivot=no_pivot,
+        no_new_keyring=no_new_keyring,
+        preserve_fds=preserve_fds,
+        cgroup_manager=cgroup_manager,
+        rootless=rootless,
+        serves_terminal=False,
+    )
+    creation = Creation(root, id, options, warn)
+    creation.create(bundle)
+    try:
+        announce(creation.talk.pid, creation.talk.pidfd, pid_file, pidfd_socket)
+    except BaseException:
+        from .destroy import destroy
+
+        destroy(creation.record, creation.state, warn)
+        raise
+    finally:
+        close(creation)
+
+
+def announce(pid: int, pidfd: int, pid_file: str | None, pidfd_socket: str | None) -> None:
+    """Tell the caller's side who the process is.  conmon takes a missing pid file for a failed runtime,
+    and one that exists for a complete one."""
+    if pidfd_socket:
+        from ..host import agent
+
+        agent.send_descriptor(pidfd_socket, b"pidfd", pidfd, where="--pidfd-socket")
+    if pid_file:
+        try:
+            replace(pid_file, b"%d" % pid, 0o644)
+        except OSError as error:
+            import os
+
+            raise HostError(os.strerror(error.errno or 0).lower(), where=f"--pid-file {pid_file}") from None

@@ -1,0 +1,245 @@
+"""Creates one container, or leaves nothing behind.
+
+First everything that can refuse without an effect: the config, the rootfs, the terminal, the plan, the
+filter.  Then the state directory, the runtime's ops, pyrunc-init, and at last the state "created".
+"""
+
+from __future__ import annotations
+
+
+from ..errors import PyruncError
+from ..host import execute, helper, process, residue
+from ..plan.create import create as plan_create
+from ..plan.wire import encode
+from ..spec.checks import warnings
+from ..spec.jsontext import dumps
+from ..state import machine
+from ..state.store import Record
+from . import bundle as bundles
+from . import clock, inherited
+from .conversation import Conversation, split
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..plan.builder import Plan
+    from ..plan.facts import HostFacts
+    from ..plan.ops import Op
+    from ..spec.types import Hook, Spec
+    from ..state.store import State
+
+
+class Options:
+    """How a container is created, beyond its config; the defaults are those of the command line."""
+
+    __slots__ = (
+        "cgroup_manager",
+        "console_socket",
+        "no_new_keyring",
+        "no_pivot",
+        "preserve_fds",
+        "rootless",
+        "serves_terminal",
+        "stdio",
+    )
+
+    def __init__(
+        self,
+        *,
+        console_socket: str | None = None,
+        no_pivot: bool = False,
+        no_new_keyring: bool = False,
+        preserve_fds: int = 0,
+        cgroup_manager: str | None = None,
+        rootless: str | None = None,
+        stdio: Sequence[int] = (0, 1, 2),
+        serves_terminal: bool = False,
+    ) -> None:
+        self.console_socket = console_socket
+        self.no_pivot = no_pivot
+        self.no_new_keyring = no_new_keyring
+        self.preserve_fds = preserve_fds
+        self.cgroup_manager = cgroup_manager or "cgroupfs"
+        self.rootless = rootless
+        self.stdio = stdio
+        self.serves_terminal = serves_terminal  # the caller passes the terminal's bytes on itself
+
+
+class Creation:
+    """After ``create``: ``state`` is saved, ``talk`` has pid, pidfd and the terminal's master."""
+
+    __slots__ = ("facts", "options", "plan", "record", "spec", "state", "talk", "warn")
+
+    def __init__(self, root: str, id: str, options: Options, warn: Callable[[str], None]) -> None:
+        self.record = Record(root, id)
+        self.options = options
+        self.warn = warn
+        self.spec: Spec
+        self.facts: HostFacts
+        self.plan: Plan
+        self.state: State
+        self.talk: Conversation
+
+    def create(self, bundle: str) -> None:
+        data, rootfs = self._prepare(bundle)
+        self.record.claim()
+        context = execute.Context(self._state_json, self.warn)
+        before, program, after = split(self.plan)
+        self.talk = Conversation(program, self.warn)
+        try:
+            self.state = {
+                "ociVersion": self.spec["ociVersion"],
+                "id": self.record.id,
+                "status": machine.CREATING,
+                "pid": 0,
+                "start_time": 0,
+                "created": clock.now(),
+                "owner": inherited.owner(),
+                "bundle": bundle,
+                "rootfs": rootfs,
+                "annotations": dict(self.spec.get("annotations") or {}),
+                "cgroups": self.plan.cgroups,
+                "cgroup_manager": self.options.cgroup_manager,
+                "own_pid_namespace": self._has_own_pid_namespace(),
+                "no_new_keyring": self.options.no_new_keyring,
+                "hooks": self._later_hooks(),
+                "start_ops": _after_start(program),
+            }
+            self.record.write("config.json", data)
+            self.record.save(self.state)
+            self.record.make_fifo()
+            for op in before:
+                execute.execute(op, context)
+            self._converse(program, after, context)
+            self.state["status"] = machine.CREATED
+            self.record.save(self.state)
+        except BaseException as error:
+            self._undo(error, context, rootfs)
+            raise
+
+    def _prepare(self, bundle: str) -> tuple[bytes, str]:
+        """Everything that can refuse; nothing is changed."""
+        options = self.options
+        self.spec, data = bundles.load(bundle)
+        for violation in warnings(self.spec):
+            self.warn(str(violation))
+        rootfs = bundles.check_rootfs(self.spec, bundle)
+        inherited.check_terminal(
+            bool(self.spec["process"].get("terminal")), options.console_socket, here=options.serves_terminal
+        )
+        env, descriptors = inherited.listen_fds(options.preserve_fds)
+        inherited.check_descriptors(descriptors)
+        self.facts = bundles.facts(options.rootless)
+        request = bundles.request(
+            self.record.id,
+            bundle,
+            self.record.directory,
+            no_pivot=options.no_pivot,
+            no_new_keyring=options.no_new_keyring,
+            preserve_fds=descriptors,
+            cgroup_manager=options.cgroup_manager,
+            extra_env=env,
+        )
+        self.plan = plan_create(self.spec, self.facts, request)
+        root = self.record.directory.rpartition("/")[0]
+        self.plan.set_filter(bundles.filter_of(self.spec, root, self.facts["machine"]))
+        return data, rootfs
+
+    def _converse(self, program: list[Op], after: dict[int, list[Op]], context: execute.Context) -> None:
+        talk = self.talk
+
+        def on_cloned() -> None:
+            context.pid = talk.pid
+            self.state["pid"] = talk.pid
+            self.state["start_time"] = process.start_time(talk.pid) or 0
+            # From here on "delete --force" finds the process, should this one be killed.
+            self.record.save(self.state)
+
+        def on_sync(op: int) -> None:
+            for todo in after.get(op, ()):
+                execute.execute(todo, context)
+
+        talk.listener = self._send_listener
+        preserved = 0
+        for op in program:
+            if op.name == "preserve_fds":
+                preserved = op.args[0]  # type: ignore[assignment]
+        init = helper.Init(encode(program), stdio=self.options.stdio, preserve_fds=preserved)
+        if not talk.run(init, on_cloned, on_sync):
+            raise talk.died()
+        if self.options.console_socket:
+            from ..host import console
+
+            console.send_master(self.options.console_socket, talk.master, "/dev/ptmx")
+        init.close()
+
+    def _has_own_pid_namespace(self) -> bool:
+        entries = (self.spec.get("linux") or {}).get("namespaces") or ()
+        return any(entry["type"] == "pid" and not entry.get("path") for entry in entries)
+
+    def _later_hooks(self) -> dict[str, list[Hook]]:
+        hooks = self.spec.get("hooks") or {}
+        found: dict[str, list[Hook]] = {}
+        for kind in ("poststart", "poststop"):
+            if hooks.get(kind):
+                found[kind] = hooks[kind]  # type: ignore[literal-required]
+        return found
+
+    def _state_json(self) -> str:
+        from .state import document
+
+        return dumps(document(self.state, machine.CREATING, self.state["pid"]))
+
+    def _send_listener(self, fd: int) -> None:
+        from ..host import agent
+        from .state import document
+
+        seccomp = self.spec["linux"]["seccomp"]
+        message: dict[str, object] = {
+            "ociVersion": self.spec["ociVersion"],
+            "fds": ["seccompFd"],
+            "pid": self.state["pid"],
+            "metadata": seccomp.get("listenerMetadata", ""),
+            "state": document(self.state, machine.CREATING, self.state["pid"]),
+        }
+        agent.send_descriptor(
+            seccomp["listenerPath"],
+            dumps(message).encode(),
+            fd,
+            where="linux.seccomp.listenerPath",
+            hint="the seccomp agent must listen there before the container is created",
+        )
+
+    def _undo(self, error: BaseException, context: execute.Context, rootfs: str) -> None:
+        """Take everything back; what cannot be is added to the error."""
+        notes: list[str] = []
+        try:
+            self.talk.abort()
+            residue.remove(rootfs, self.talk.made)
+            notes += execute.undo(context)
+            if isinstance(error, PyruncError) and error.where.startswith("hooks."):
+                # runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks.
+                from .destroy import poststop
+
+                poststop(self.state, self.warn)
+        except (PyruncError, OSError) as another:
+            notes.append(str(another))
+        finally:
+            self.record.remove()
+            self.record.close()
+        if isinstance(error, PyruncError):
+            for note in notes:
+                error.add(note)
+
+
+def _after_start(program: list[Op]) -> list[tuple[int, str, str]]:
+    """What start needs to name the op that failed, long after the plan is gone."""
+    first = next(index for index, op in enumerate(program) if op.name == "wait_start")
+    return [(index, op.name, op.where) for index, op in enumerate(program) if index >= first]
+
+
+def close(creation: Creation) -> None:
+    """Give back the lock and the descriptors; the container stays."""
+    creation.talk.close()
+    creation.record.close()

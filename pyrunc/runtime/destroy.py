@@ -1,0 +1,68 @@
+"""The end of a container: its processes, its cgroups, its poststop hooks, its directory."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import select
+
+from ..errors import HostError, PyruncError
+from ..host import cgroups, hooks, process
+from ..plan.hooks import arguments
+from ..spec.jsontext import dumps
+from ..state import machine
+from . import state as states
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..state.store import Record, State
+
+#: How long the kernel may take to end a killed process.
+KILL_SECONDS = 10
+
+
+def stop(state: State) -> None:
+    """Kill everything that belongs to the container and wait until its first process has ended."""
+    cgroups.signal_all(state["cgroups"], _signal.SIGKILL)
+    if not state["pid"]:
+        return
+    try:
+        pidfd = process.open_pidfd(state["pid"], state["start_time"])
+    except ProcessLookupError:
+        return
+    try:
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        if not poller.poll(KILL_SECONDS * 1000):
+            raise HostError(
+                f"process {state['pid']} does not end",
+                where=state["id"],
+                hint="it may hang in the kernel: see /proc/PID/stack",
+            )
+    finally:
+        os.close(pidfd)
+
+
+def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
+    """Remove what is left of a stopped container; the caller holds its lock.
+
+    The directory goes last, so that an interrupted deletion can be repeated.
+    """
+    stop(state)
+    cgroups.remove(state["cgroups"])
+    poststop(state, warn)
+    record.remove()
+
+
+def poststop(state: State, warn: Callable[[str], None]) -> None:
+    """config.md "Poststop": a failure is a warning, and the hooks behind it still run."""
+    found = state["hooks"].get("poststop") or ()
+    text = dumps(states.document(state, machine.STOPPED, 0)) if found else ""
+    for index, hook in enumerate(found):
+        try:
+            hooks.run("poststop", *arguments(hook), text, f"hooks.poststop[{index}]")
+        except PyruncError as error:
+            warn(str(error))

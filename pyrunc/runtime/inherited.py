@@ -1,0 +1,70 @@
+"""What a command takes from its caller: descriptors, the terminal, the user, socket activation."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import HostError, UsageError
+
+
+def check_terminal(terminal: bool, console_socket: str | None, *, here: bool) -> None:
+    """The three ways in which a terminal and its console socket do not fit; runc's words."""
+    if terminal and not here and not console_socket:
+        raise UsageError(
+            "cannot allocate tty if pyrunc will detach without setting console socket",
+            where="process.terminal",
+            hint="give --console-socket, or set process.terminal to false",
+        )
+    if console_socket and (here or not terminal):
+        raise UsageError(
+            "cannot use console socket if pyrunc will not detach or allocate tty",
+            where="--console-socket",
+            hint="it is for a detached container with process.terminal",
+        )
+
+
+def check_descriptors(count: int) -> None:
+    """Descriptors 3 … 2+count are open; a gap would hand something else to the container later."""
+    for fd in range(3, 3 + count):
+        try:
+            os.fstat(fd)
+        except OSError:
+            raise UsageError(
+                f"--preserve-fds: file descriptor {fd} is not open", hint=f"3 to {2 + count} are to be passed on"
+            ) from None
+
+
+def listen_fds(preserve: int) -> tuple[list[str], int]:
+    """Socket activation (sd_listen_fds(3)): what goes into the environment, and how many descriptors in all.
+
+    As in runc, the caller's sockets come first and are addressed to pid 1; ``preserve`` more follow.
+    """
+    count = os.environ.get("LISTEN_FDS", "")
+    if not (count.isascii() and count.isdigit() and int(count)):
+        return [], preserve
+    env = [f"LISTEN_FDS={count}", "LISTEN_PID=1"]
+    names = os.environ.get("LISTEN_FDNAMES")
+    if names:
+        env.append(f"LISTEN_FDNAMES={names}")
+    return env, int(count) + preserve
+
+
+def owner() -> str:
+    """The name of the user that creates a container, as ``list`` shows it; ``#UID`` without a name."""
+    uid = os.getuid()
+    return "root" if uid == 0 else _name(uid)
+
+
+def _name(uid: int) -> str:
+    # A look-up in the file alone: NSS would load libraries and may ask the network.
+    try:
+        with open("/etc/passwd", "rb") as file:
+            for line in file:
+                fields = line.split(b":")
+                if len(fields) > 2 and fields[2] == b"%d" % uid:
+                    return fields[0].decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return f"#{uid}"
+    except OSError as error:
+        raise HostError(os.strerror(error.errno or 0).lower(), where="/etc/passwd") from None
+    return f"#{uid}"

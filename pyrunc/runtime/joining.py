@@ -1,0 +1,129 @@
+"""Puts one more process into a container: exec, without what a command line adds to it."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import StateError, UsageError
+from ..host import execute, helper, process
+from ..plan.exec import SLOT_PIDFD
+from ..plan.exec import execute as plan_exec
+from ..plan.kernel import NAMESPACES
+from ..plan.wire import encode
+from ..spec.jsontext import dumps
+from ..state import machine
+from . import bundle as bundles
+from . import inherited
+from . import state as states
+from .conversation import Conversation, split
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..spec.types import Process, Spec
+    from ..state.store import Record, State
+
+
+def join(
+    record: Record,
+    state: State,
+    spec: Spec,
+    task: Process,
+    *,
+    warn: Callable[[str], None],
+    rootless: str | None = None,
+    preserve_fds: int = 0,
+    cgroups: Sequence[str] = (),
+    stdio: Sequence[int] = (0, 1, 2),
+) -> Conversation:
+    """Start ``task`` in the container; returns when it has been executed.  The process is our child.
+
+    ``cgroups`` are ``[CONTROLLER,…:]PATH`` below the container's own.  Raises OpFailed, and nothing is left then.
+    """
+    inherited.check_descriptors(preserve_fds)
+    facts = bundles.facts(rootless)
+    request = bundles.request(
+        record.id,
+        state["bundle"],
+        record.directory,
+        no_new_keyring=state["no_new_keyring"],
+        preserve_fds=preserve_fds,
+        cgroup_manager=state["cgroup_manager"],
+    )
+    try:
+        pidfd = process.open_pidfd(state["pid"], state["start_time"])
+    except ProcessLookupError:
+        raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
+    try:
+        plan = plan_exec(
+            spec,
+            task,
+            facts,
+            request,
+            namespaces=_foreign_namespaces(state["pid"]),
+            cgroups=directories(state["cgroups"], cgroups),
+        )
+        root = record.directory.rpartition("/")[0]
+        plan.set_filter(bundles.filter_of(spec, root, facts["machine"]))
+        _, program, after = split(plan)
+        talk = Conversation(program, warn)
+        text = dumps(states.document(state, machine.RUNNING, state["pid"]))
+        context = execute.Context(lambda: text, warn)
+        try:
+            init = helper.Init(
+                encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd}
+            )
+
+            def on_cloned() -> None:
+                context.pid = talk.pid
+
+            def on_sync(op: int) -> None:
+                for todo in after.get(op, ()):
+                    execute.execute(todo, context)
+
+            talk.run(init, on_cloned, on_sync)
+            if not talk.pid:
+                raise talk.died()
+            init.close()
+        except BaseException:
+            talk.abort()
+            raise
+        return talk
+    finally:
+        os.close(pidfd)
+
+
+def _foreign_namespaces(pid: int) -> int:
+    """CLONE_NEW* of the namespaces of that process in which we are not.  (setns(2) refuses one's own user namespace.)"""
+    flags = 0
+    for flag, name in NAMESPACES.values():
+        try:
+            theirs = os.stat(f"/proc/{pid}/ns/{name}")
+        except FileNotFoundError:
+            if not os.path.exists(f"/proc/{pid}/ns"):
+                raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
+            continue  # a kernel without that kind
+        ours = os.stat(f"/proc/self/ns/{name}")
+        if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
+            flags |= flag
+    return flags
+
+
+def directories(cgroups: dict[str, str], choices: Sequence[str]) -> list[str]:
+    """The cgroups to join: the container's, or below them what ``--cgroup`` names."""
+    chosen = dict(cgroups)
+    for choice in choices:
+        names, colon, path = choice.rpartition(":")
+        if not choice or ".." in path.split("/"):
+            raise UsageError(f"--cgroup {choice!r}: expected [CONTROLLER,…:]PATH without ..")
+        controllers = names.split(",") if colon else list(cgroups)
+        for controller in controllers:
+            key = "name=systemd" if controller == "systemd" and controller not in cgroups else controller
+            if key not in cgroups:
+                raise UsageError(f"--cgroup {choice!r}: unknown controller {controller!r} for this container")
+            directory = os.path.normpath(f"{cgroups[key]}/{path}")
+            if not os.path.isdir(directory):
+                raise UsageError(f"--cgroup {choice!r}: {directory}: no such cgroup")
+            chosen[key] = directory
+    return list(dict.fromkeys(chosen.values()))

@@ -1,0 +1,43 @@
+"""``kill``: a signal for the container's first process, or for every process in its cgroups."""
+
+from __future__ import annotations
+
+import _signal
+
+from ..errors import StateError
+from ..host import cgroups, process, signals
+from ..state import machine
+from ..state.store import Record
+from .state import status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..state.store import State
+
+
+def kill(root: str, id: str, signal: str = "SIGTERM", *, all: bool = False) -> None:
+    """``signal`` is a name with or without SIG in any case, or a number; 0 only asks whether it could be sent."""
+    number = signals.number(signal)
+    record = Record(root, id)
+    found = record.load()
+    current = status(record, found)
+    if all:
+        # As in runc: what a stopped container has left in its cgroups may be signalled, too.
+        if current == machine.STOPPED and not cgroups.procs(found["cgroups"]):
+            machine.require("kill", current, id)
+        cgroups.signal_all(found["cgroups"], number)
+        if not found["cgroups"]:
+            send(found, number)
+        return
+    machine.require("kill", current, id)
+    if number == _signal.SIGKILL and not found["own_pid_namespace"]:
+        # Nobody else ends the others when the first process goes: there is no pid namespace to die with it.
+        cgroups.signal_all(found["cgroups"], number)
+    send(found, number)
+
+
+def send(state: State, number: int) -> None:
+    try:
+        process.signal(state["pid"], state["start_time"], number)
+    except ProcessLookupError:
+        raise StateError("container not running") from None

@@ -1,0 +1,87 @@
+"""``run``: create and start, and unless detached, wait, delete and exit as the process did."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import StateError
+from . import attached, destroy, start
+from .create import announce
+from .creation import Creation, Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run(
+    *,
+    root: str,
+    id: str,
+    bundle: str,
+    pid_file: str | None,
+    console_socket: str | None,
+    pidfd_socket: str | None,
+    no_pivot: bool,
+    no_new_keyring: bool,
+    preserve_fds: int,
+    cgroup_manager: str | None,
+    rootless: str | None,
+    detach: bool,
+    keep: bool,
+    no_subreaper: bool,
+    warn: Callable[[str], None],
+) -> int:
+    options = Options(
+        console_socket=console_socket,
+        no_pivot=no_pivot,
+        no_new_keyring=no_new_keyring,
+        preserve_fds=preserve_fds,
+        cgroup_manager=cgroup_manager,
+        rootless=rootless,
+        serves_terminal=not detach and not console_socket,
+    )
+    creation = Creation(root, id, options, warn)
+    creation.create(bundle)
+    talk, record = creation.talk, creation.record
+    try:
+        try:
+            announce(talk.pid, talk.pidfd, pid_file, pidfd_socket)
+            if not detach and not no_subreaper and not creation.state["own_pid_namespace"]:
+                from ..host import foreground
+
+                foreground.become_subreaper()
+            start.release(record, creation.state, warn)
+        except BaseException:
+            _discard(creation, warn)
+            raise
+        record.close()  # others may use the container while it runs
+        if detach:
+            return 0
+        status = attached.attend(talk)
+        if keep:
+            destroy.stop(creation.state)
+        else:
+            _delete(creation, warn)
+        return status
+    finally:
+        talk.close()
+        record.close()
+
+
+def _discard(creation: Creation, warn: Callable[[str], None]) -> None:
+    """The container did not come to run; our lock is still held."""
+    destroy.stop(creation.state)
+    creation.talk.wait()
+    destroy.destroy(creation.record, creation.state, warn)
+
+
+def _delete(creation: Creation, warn: Callable[[str], None]) -> None:
+    """The process has ended.  Somebody may have deleted the container meanwhile."""
+    if not os.path.isdir(creation.record.directory):
+        return
+    try:
+        creation.record.lock()
+    except StateError:
+        return
+    destroy.destroy(creation.record, creation.state, warn)

@@ -1,0 +1,110 @@
+"""``start``: opens the exec FIFO, and stays until the program runs or says why it does not.
+
+The init writes one byte when the FIFO opens and keeps it open, close-on-exec.  Its end without a record
+behind that byte means that execve has succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from ..errors import OpFailed, PyruncError
+from ..host import helper, hooks, process
+from ..plan.failure import explain
+from ..plan.hooks import arguments
+from ..plan.ops import Op
+from ..spec.jsontext import dumps
+from ..state import machine
+from ..state.store import Record, wrap
+from . import destroy
+from . import state as states
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..state.store import State
+
+
+def start(root: str, id: str, *, warn: Callable[[str], None]) -> None:
+    with Record(root, id) as record:
+        record.lock()
+        found, status = states.current(record)
+        machine.require("start", status, id)
+        release(record, found, warn)
+
+
+def release(record: Record, state: State, warn: Callable[[str], None]) -> None:
+    """Let a created container go; the caller holds its lock and knows that it is created."""
+    try:
+        fifo = os.open(record.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise wrap(error, record.fifo) from None
+    try:
+        data = _read(fifo, state)
+    finally:
+        os.close(fifo)
+    # The init is past the point where it needs the FIFO, whatever comes; without it the container is not "created".
+    os.unlink(record.fifo)
+    message = helper.record(data[1:])
+    if message is not None:
+        raise _failure(state, message)
+    if not data:
+        raise OpFailed("the container's first process died before it was started", op="wait_start")
+    _poststart(state, warn)
+
+
+def _read(fifo: int, state: State) -> bytes:
+    """All that the init writes until it closes the FIFO or dies."""
+    try:
+        pidfd = process.open_pidfd(state["pid"], state["start_time"])
+    except ProcessLookupError:
+        return b""
+    poller = select.poll()
+    poller.register(fifo, select.POLLIN)
+    poller.register(pidfd, select.POLLIN)
+    data = b""
+    try:
+        while True:
+            ready = dict(poller.poll())
+            part = _available(fifo)
+            if part:
+                data += part
+            elif part is None and pidfd not in ready:
+                # Nothing to read yet: no writer has come, or it is still at work.
+                continue
+            elif data or pidfd in ready:
+                return data
+    finally:
+        os.close(pidfd)
+
+
+def _available(fifo: int) -> bytes | None:
+    """What can be read now; b"" without any writer, None with a writer that has nothing to say."""
+    try:
+        return os.read(fifo, 65536)
+    except BlockingIOError:
+        return None
+
+
+def _failure(state: State, message: helper.Message) -> PyruncError:
+    for index, name, where in state["start_ops"]:
+        if index == message.op:
+            reason = os.strerror(message.errno)
+            return explain(Op(name, (), where), message.errno, message.detail, reason[:1].lower() + reason[1:])
+    return OpFailed(message.detail or os.strerror(message.errno), op="", errno=message.errno)
+
+
+def _poststart(state: State, warn: Callable[[str], None]) -> None:
+    """config.md "Poststart": a failure is an error, and the container is stopped."""
+    found = state["hooks"].get("poststart") or ()
+    text = dumps(states.document(state, machine.RUNNING, state["pid"])) if found else ""
+    try:
+        for index, hook in enumerate(found):
+            hooks.run("poststart", *arguments(hook), text, f"hooks.poststart[{index}]")
+    except PyruncError:
+        destroy.stop(state)
+        raise
+
+

@@ -1,0 +1,233 @@
+"""The directory of a container: ``ROOT/ID/`` with state.json, config.json, lock and exec.fifo.
+
+state.json is replaced atomically.  Whoever changes a container holds its lock; whoever made it holds the lock
+until it is created, so that an abandoned creation can be told from one in progress.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from ..errors import HostError, StateError
+from ..spec.jsontext import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    from ..spec.types import Hook
+
+    class State(TypedDict):
+        """state.json: what no later command could find out otherwise."""
+
+        ociVersion: str
+        id: str
+        status: str  # "creating" or "created"; the rest is derived from the process
+        pid: int
+        start_time: int  # clock ticks after boot, field 22 of /proc/PID/stat
+        created: str  # RFC 3339, UTC, nanoseconds
+        owner: str
+        bundle: str
+        rootfs: str
+        annotations: dict[str, str]
+        cgroups: dict[str, str]  # controller -> absolute directory
+        cgroup_manager: str
+        own_pid_namespace: bool
+        no_new_keyring: bool
+        hooks: dict[str, list[Hook]]  # poststart and poststop, which outlive create
+        start_ops: list[tuple[int, str, str]]  # (index, name, where) of what runs after start
+
+
+ID_LIMIT = 1024
+_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
+
+
+def check_id(id: str) -> None:
+    """Raise StateError unless ``id`` may name a directory; the same characters as runc's."""
+    if not id:
+        raise StateError("container ID cannot be empty")
+    if id in (".", "..") or not _ID_CHARACTERS.issuperset(id):
+        raise StateError(f"invalid container ID format: {id!r}", hint="allowed are letters, digits and _ + - .")
+    if len(id) > ID_LIMIT or len(id) > 255:
+        raise StateError(f"invalid container ID format: {len(id)} characters", hint="at most 255 are allowed")
+
+
+def wrap(error: OSError, path: str) -> HostError:
+    text = os.strerror(error.errno or 0)
+    hints = {
+        errno.EACCES: "not yours: run as root, or give --root DIR",
+        errno.ENOSPC: "the file system of the state is full: see --root",
+        errno.EROFS: "the file system of the state is read-only: see --root",
+    }
+    return HostError(text[:1].lower() + text[1:], where=path, hint=hints.get(error.errno or 0, ""))
+
+
+class Record:
+    """One container's directory.  Lives as long as a command needs it; ``close`` gives the lock back."""
+
+    __slots__ = ("_lock", "directory", "id")
+
+    def __init__(self, root: str, id: str) -> None:
+        check_id(id)
+        self.id = id
+        self.directory = f"{root}/{id}"
+        self._lock = -1
+
+    @property
+    def fifo(self) -> str:
+        return self.directory + "/exec.fifo"
+
+    def claim(self) -> None:
+        """Make the directory and hold its lock; StateError if the id is in use."""
+        try:
+            os.makedirs(os.path.dirname(self.directory), 0o711, exist_ok=True)
+            os.mkdir(self.directory, 0o711)
+        except FileExistsError:
+            raise StateError(f"container with given ID already exists: {self.id}") from None
+        except OSError as error:
+            raise wrap(error, self.directory) from None
+        self.lock()
+
+    def lock(self, *, wait: bool = True) -> bool:
+        """Hold the container's lock; without ``wait``, False when another process has it."""
+        path = self.directory + "/lock"
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except (FileNotFoundError, NotADirectoryError):
+            raise self.missing() from None
+        except OSError as error:
+            raise wrap(error, path) from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        if not os.path.exists(path):  # deleted while we waited
+            os.close(fd)
+            raise self.missing()
+        self._lock = fd
+        return True
+
+    def close(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def missing(self) -> StateError:
+        return StateError("container does not exist", where=self.id)
+
+    def load(self) -> State:
+        """state.json; StateError if there is no such container."""
+        data = self._read("state.json")
+        if data is None:
+            if os.path.isdir(self.directory):
+                raise StateError("container is incomplete: its creation was interrupted", where=self.id,
+                                 hint="use delete --force")  # fmt: skip
+            raise self.missing()
+        state: Any = loads(data, self.directory + "/state.json")
+        return state  # type: ignore[no-any-return]
+
+    def config(self) -> bytes:
+        """The config.json that the container was created from."""
+        data = self._read("config.json")
+        if data is None:
+            raise self.missing()
+        return data
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            fd = os.open(f"{self.directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise wrap(error, f"{self.directory}/{name}") from None
+        try:
+            parts = []
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            os.close(fd)
+
+    def save(self, state: State) -> None:
+        self.write("state.json", dumps(state).encode("utf-8", "surrogateescape"))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file of the directory, atomically and durably."""
+        path = f"{self.directory}/{name}"
+        try:
+            replace(path, data, 0o600)
+        except OSError as error:
+            raise wrap(error, path) from None
+
+    def make_fifo(self) -> None:
+        """The FIFO that start and the init meet at.  Writable by all: the init may be any id; nobody else gets here."""
+        try:
+            os.mkfifo(self.fifo, 0o622)
+            os.chmod(self.fifo, 0o622)
+        except OSError as error:
+            raise wrap(error, self.fifo) from None
+
+    def remove(self) -> None:
+        """Delete the directory; what is in it goes last to first, state.json at the very end but one."""
+        for name in ("exec.fifo", "config.json", "state.json", "lock"):
+            _unlink(f"{self.directory}/{name}")
+        try:
+            leftovers = os.listdir(self.directory)
+        except FileNotFoundError:
+            return
+        for name in leftovers:  # temporary files of a write that was interrupted
+            _unlink(f"{self.directory}/{name}")
+        os.rmdir(self.directory)
+
+
+def replace(path: str, data: bytes, mode: int) -> None:
+    """Write ``data`` to a new file and rename it to ``path``; nothing is left behind on failure."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+class Store:
+    """All containers of one runtime root."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def ids(self) -> list[str]:
+        """Names of the directories that may be containers, sorted; FileNotFoundError without the root."""
+        return sorted(name for name in os.listdir(self.root) if not name.startswith("."))
+
+    def record(self, id: str) -> Record:
+        return Record(self.root, id)
+
+    def load(self, id: str) -> State:
+        return self.record(id).load()
