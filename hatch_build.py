@@ -42,11 +42,15 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
         if sys.platform != "linux" or machine not in MACHINES:
             self.app.abort(f"pyrunc needs Linux on {' or '.join(MACHINES)}; this is {sys.platform} on {machine}")
         root = Path(self.root)
-        self.scratch = Path(tempfile.mkdtemp(prefix="pyrunc-build-"))
+        editable = version == "editable"
         native = load(root / "pyrunc/native/build.py")
         schemas = load(root / "pyrunc/spec/compile_schemas.py")
-        editable = version == "editable"
-        native.build(self.scratch, source=root if editable else None)
+        self.scratch = Path(tempfile.mkdtemp(prefix="pyrunc-build-"))
+        try:
+            native.build(self.scratch, source=root if editable else None)
+        except native.BuildError as error:
+            shutil.rmtree(self.scratch)
+            self.app.abort(str(error))
         schemas.compile_all(root / "schemas", self.scratch / "_compiled.py")
         build_data["shared_scripts"][str(self.scratch / "pyrunc")] = "pyrunc"
         if editable:

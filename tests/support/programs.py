@@ -23,9 +23,9 @@ PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sb
 
 
 @cache
-def static(name: str) -> Path:
-    """Path of tests/support/NAME.c compiled to a static program."""
-    source = HERE / f"{name}.c"
+def static(name: str, folder: Path = HERE) -> Path:
+    """Path of NAME.c of ``folder`` (tests/support), compiled to a static program."""
+    source = folder / f"{name}.c"
     compiler = compilers.static()
     assert compiler, "no C compiler that links statically; mark the test needs('static')"
     key = hashlib.sha256(" ".join(compiler).encode() + source.read_bytes()).hexdigest()[:16]

@@ -23,7 +23,7 @@ PACKAGE = Path(package.__path__[0])
 LAYERS = ("errors", "spec", "plan", "host", "state", "runtime", "api")
 
 #: Modules directly below pyrunc/, and which layer they belong to. ``cli`` and ``sandbox`` share the last one.
-TOP = {"cli": "api", "sandbox": "api", "__init__": "api", "__main__": "api"}
+TOP = {"cli": "api", "container": "api", "sandbox": "api", "__init__": "api", "__main__": "api"}
 
 #: Not imported by pyrunc at run time: the build's own scripts.
 BUILD_SCRIPTS = {"spec/compile_schemas.py", "native/build.py", "native/generate.py"}
@@ -37,8 +37,8 @@ IMPURE = {
 #: What create, start, state, kill, delete, exec and run may load besides the interpreter's own and pyrunc's modules.
 #: C modules cost microseconds; a Python module must be worth its milliseconds.
 ALLOWED = {
-    "_blake2", "_json", "_posixsubprocess", "_random", "_signal", "_socket", "_struct", "array", "binascii", "errno",
-    "fcntl", "math", "mmap", "resource", "select", "termios", "time", "unicodedata", "zlib",
+    "_blake2", "_json", "_posixsubprocess", "_signal", "_socket", "_struct", "array", "binascii", "errno",
+    "fcntl", "math", "mmap", "resource", "select", "termios", "time",
 }  # fmt: skip
 
 

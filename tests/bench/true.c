@@ -1,0 +1,5 @@
+/* The smallest payload: exits at once. */
+int main(void)
+{
+	return 0;
+}
