@@ -1,0 +1,375 @@
+/* Paths below the rootfs: the one thing that pyrunc-init decides.
+ *
+ * The rootfs is hostile and may change while we look.  So a path is never used as a string twice: each
+ * step goes through openat2(RESOLVE_IN_ROOT) from slot ROOT, what was opened is judged by its descriptor, and a
+ * mount is attached to that descriptor (CVE-2019-18837, CVE-2021-30465, CVE-2024-45310).
+ */
+
+#define SYMLINK_LIMIT 40     /* as path_resolution(7) */
+#define EAGAIN_LIMIT 128     /* openat2(2): ".." and a rename at the same time */
+#define NO_DEVICE 0
+
+#define PROC_MAGIC 0x9fa0
+#define PROC_ROOT_INO 1
+#define DEVPTS_MAGIC 0x1cd1
+
+/* What to create where a path is absent. */
+struct node {
+	u32 mode; /* type and permissions; 0 creates nothing */
+	u32 device;
+};
+
+static long open_below(struct init *c, const char *path, u64 flags, u64 resolve)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve,
+	};
+	long root = TRY(c, slot_fd(c, SLOT_ROOT, "ROOT"), NULL), fd = -EAGAIN;
+	for (u32 i = 0; i < EAGAIN_LIMIT && (fd == -EAGAIN || fd == -EINTR); i++)
+		fd = sys(openat2, root, *path ? path : ".", &how, sizeof how);
+	return fd;
+}
+
+/* The descriptor of something opened without following; statx needs no libc's idea of struct stat. */
+static long look(int fd, struct statx *st)
+{
+	return sys(statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st);
+}
+
+static u32 kind_of(const struct statx *st)
+{
+	return st->stx_mode & S_IFMT;
+}
+
+static bool is_device(const struct statx *st, u32 type, u32 major, u32 minor)
+{
+	return kind_of(st) == type && st->stx_rdev_major == major && st->stx_rdev_minor == minor;
+}
+
+static long file_system_of(int fd)
+{
+	struct statfs fs;
+	long got = sys(fstatfs, fd, &fs);
+	return got < 0 ? got : (long)fs.f_type;
+}
+
+/* chmod of whatever an O_PATH descriptor holds; fchmodat2 came with 6.6. */
+static long set_mode(struct init *c, int fd, u32 mode)
+{
+	char buffer[32];
+	struct text path = text_in(buffer, sizeof buffer);
+	long done = sys(fchmodat2, fd, "", mode & 07777, AT_EMPTY_PATH);
+	if (done != -ENOSYS)
+		return done;
+	add(&path, "self/fd/");
+	add_number(&path, fd);
+	return sys(fchmodat, TRY(c, slot_fd(c, SLOT_PROC, "PROC"), NULL), path.at, mode & 07777);
+}
+
+/* Modes are what the plan says, whatever umask the caller had. */
+static long make_node(int parent, const char *name, struct node node)
+{
+	long old = sys(umask, 0);
+	long done = kind_of(&(struct statx){.stx_mode = (u16)node.mode}) == S_IFDIR
+			    ? sys(mkdirat, parent, name, node.mode & 07777)
+			    : sys(mknodat, parent, name, node.mode, node.device);
+	sys(umask, old);
+	return done;
+}
+
+/* A walk: `done` is free of symlinks and was opened, `rest` is still to be resolved. */
+struct walk {
+	char done[PATH_LIMIT], rest[2 * PATH_LIMIT];
+	struct text to; /* in done */
+	char *at;       /* in rest */
+	u32 links;
+};
+
+static void drop_component(struct text *t)
+{
+	while (t->used && t->at[t->used - 1] != '/')
+		t->used--;
+	if (t->used)
+		t->used--;
+	t->at[t->used] = 0;
+}
+
+/* The next component is added to `to`: 1, 0 at the end of the path, or an error. */
+static long next_component(struct walk *w)
+{
+	for (;;) {
+		u32 n = 0;
+		char *start;
+		while (*w->at == '/')
+			w->at++;
+		for (start = w->at; *w->at && *w->at != '/'; w->at++)
+			n++;
+		if (!n)
+			return 0;
+		if (n == 2 && start[0] == '.' && start[1] == '.')
+			drop_component(&w->to);
+		else if (n != 1 || start[0] != '.') {
+			if (n > NAME_LIMIT || w->to.used + n + 2 > w->to.limit)
+				return -ENAMETOOLONG;
+			if (w->to.used)
+				add(&w->to, "/");
+			add_bytes(&w->to, start, n);
+			return 1;
+		}
+	}
+}
+
+static bool at_end(const char *s)
+{
+	while (*s == '/')
+		s++;
+	return !*s;
+}
+
+/* Replaces the symlink at the end of `done` by what it holds. */
+static long follow(struct walk *w, int link)
+{
+	char target[PATH_LIMIT];
+	u64 left = strlen(w->at);
+	long n;
+	if (++w->links > SYMLINK_LIMIT || file_system_of(link) == PROC_MAGIC)
+		return -ELOOP; /* on a procfs it may be a magic link */
+	n = sys(readlinkat, link, "", target, sizeof target);
+	if (n < 0)
+		return n;
+	if ((u64)n + left + 2 > sizeof w->rest)
+		return -ENAMETOOLONG;
+	memmove(w->rest + n, w->at, left + 1); /* the rest starts with a slash or is empty */
+	memcpy(w->rest, target, (u64)n);
+	w->at = w->rest;
+	if (target[0] == '/')
+		w->to = text_in(w->done, sizeof w->done);
+	else
+		drop_component(&w->to);
+	return 0;
+}
+
+/* Creates the last component of `done` in its parent, which is resolved anew. */
+static long create_component(struct init *c, struct walk *w, struct node node)
+{
+	char *slash = w->done + w->to.used;
+	long done;
+	while (slash > w->done && slash[-1] != '/')
+		slash--;
+	if (slash > w->done)
+		slash[-1] = 0;
+	held_fd parent = (int)open_below(c, slash > w->done ? w->done : "", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	done = parent < 0 ? parent : make_node(parent, slash, node);
+	if (slash > w->done)
+		slash[-1] = '/';
+	return done == -EEXIST ? 0 : done;
+}
+
+/* Opens `path` (O_PATH), one component at a time, and creates what is absent: directories on the way,
+ * `last` at the end.  A dangling symlink counts as the path that it holds. */
+static long walk(struct init *c, const char *path, struct node last, bool symlinks)
+{
+	struct walk w;
+	struct statx st;
+	long fd, more;
+	if (strlen(path) >= PATH_LIMIT)
+		return -ENAMETOOLONG;
+	w.to = text_in(w.done, sizeof w.done);
+	w.links = 0;
+	w.at = w.rest;
+	memcpy(w.rest, path, strlen(path) + 1);
+	while ((more = next_component(&w)) > 0) {
+		bool is_last = at_end(w.at);
+		fd = open_below(c, w.done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+		if (fd == -ENOENT) {
+			more = create_component(c, &w, is_last ? last : (struct node){S_IFDIR | 0755, NO_DEVICE});
+			if (more < 0)
+				return more;
+			fd = open_below(c, w.done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+		}
+		if (fd < 0)
+			return fd;
+		more = look((int)fd, &st);
+		if (more == 0 && is_last && kind_of(&st) != S_IFLNK)
+			return fd;
+		if (more == 0 && kind_of(&st) == S_IFLNK)
+			more = symlinks ? follow(&w, (int)fd) : -ELOOP;
+		else if (more == 0 && kind_of(&st) != S_IFDIR)
+			more = -ENOTDIR;
+		sys(close, fd);
+		if (more < 0)
+			return more;
+	}
+	/* Nothing but dots is left: the path ends at a directory that is known. */
+	return more < 0 ? more : open_below(c, w.done, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+}
+
+/* The directory that holds the last component, created where it is absent; `name` gets the component. */
+static long open_parent(struct init *c, const char *path, char name[NAME_LIMIT + 1])
+{
+	char parent[PATH_LIMIT];
+	u64 end = strlen(path), start;
+	long fd;
+	while (end && path[end - 1] == '/')
+		end--;
+	for (start = end; start && path[start - 1] != '/'; start--)
+		;
+	if (end - start > NAME_LIMIT || start >= PATH_LIMIT)
+		return -ENAMETOOLONG;
+	memcpy(name, path + start, end - start);
+	name[end - start] = 0;
+	if (!*name || streq(name, ".") || streq(name, ".."))
+		return -EINVAL;
+	memcpy(parent, path, start);
+	parent[start] = 0;
+	fd = open_below(c, parent, O_PATH | O_DIRECTORY, 0);
+	return fd == -ENOENT ? walk(c, parent, (struct node){S_IFDIR | 0755, NO_DEVICE}, true) : fd;
+}
+
+/* Whether something may be mounted here: labels, masks and sysctls go through /proc (CVE-2019-16884,
+ * CVE-2023-27561), so only allow-listed files of it, and the whole of it, are mount points. */
+static long judge_target(const struct statx *st, int fd, i64 flags, u32 wanted)
+{
+	long fs;
+	if (wanted == S_IFDIR && kind_of(st) != S_IFDIR)
+		return -ENOTDIR;
+	if (wanted && wanted != S_IFDIR && kind_of(st) == S_IFDIR)
+		return -EISDIR;
+	if (flags & TARGET_ALLOW_PROC)
+		return 0;
+	fs = file_system_of(fd);
+	if (fs != PROC_MAGIC)
+		return fs < 0 ? fs : 0;
+	return flags & TARGET_NO_SYMLINKS && st->stx_ino == PROC_ROOT_INO && kind_of(st) == S_IFDIR ? 0 : -EPERM;
+}
+
+/* The type that `create` asks for; 0 means that any will do and none is made. */
+static long wanted_type(struct init *c, const struct argument *a)
+{
+	struct statx st;
+	switch (a[A_TARGET_CREATE].i) {
+	case CREATE_NOTHING:
+		return 0;
+	case CREATE_DIR:
+		return S_IFDIR;
+	case CREATE_FILE:
+		return S_IFREG;
+	case CREATE_LIKE:
+		TRY(c, look((int)TRY(c, slot_fd(c, a[A_TARGET_LIKE].i, "like"), NULL), &st), "statx");
+		return kind_of(&st) == S_IFDIR ? S_IFDIR : S_IFREG;
+	default:
+		return -EINVAL;
+	}
+}
+
+static long op_target(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_TARGET_PATH].s;
+	i64 slot = a[A_TARGET_SLOT].i, flags = a[A_TARGET_FLAGS].i;
+	bool symlinks = !(flags & TARGET_NO_SYMLINKS);
+	struct statx st;
+	long fd, error;
+	if (absent(c, a[A_TARGET_LIKE].i))
+		return fill(c, slot, ABSENT, path);
+	u32 wanted = (u32)TRY(c, wanted_type(c, a), "target ", path);
+	fd = open_below(c, path, O_PATH, symlinks ? 0 : RESOLVE_NO_SYMLINKS);
+	if (fd == -ENOENT && wanted)
+		fd = walk(c, path, (struct node){wanted | (a[A_TARGET_MODE].i & 07777), NO_DEVICE}, symlinks);
+	if ((fd == -ENOENT || fd == -ENOTDIR) && flags & TARGET_OPTIONAL)
+		return fill(c, slot, ABSENT, path);
+	TRY(c, fd, "target ", path);
+	error = look((int)fd, &st);
+	if (!error)
+		error = judge_target(&st, (int)fd, flags, wanted);
+	if (error) {
+		sys(close, fd);
+		return FAIL(c, error, "target ", path);
+	}
+	return fill(c, slot, fd, path);
+}
+
+/* What was just made, pinned: it must still be of that type, and gets its owner and exact mode. */
+static long own_node(struct init *c, int parent, const char *name, struct node node, i64 uid, i64 gid)
+{
+	struct statx st;
+	long done;
+	held_fd fd = (int)sys(openat, parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	done = look(fd, &st);
+	if (done == 0 && kind_of(&st) != (node.mode & S_IFMT))
+		return -EEXIST;
+	if (done == 0 && (st.stx_uid != (u32)uid || st.stx_gid != (u32)gid))
+		done = sys(fchownat, fd, "", uid, gid, AT_EMPTY_PATH);
+	if (done == 0) /* chown may have cleared bits, a default ACL of the parent others */
+		done = look(fd, &st);
+	if (done == 0 && (st.stx_mode & 07777) != (node.mode & 07777))
+		done = set_mode(c, fd, node.mode);
+	return done;
+}
+
+static long existing(int parent, const char *name, struct statx *st)
+{
+	return sys(statx, parent, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, st);
+}
+
+static long op_mkdir(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_MKDIR_PATH].s;
+	struct node node = {S_IFDIR | (a[A_MKDIR_MODE].i & 07777), NO_DEVICE};
+	char name[NAME_LIMIT + 1];
+	struct statx st;
+	held_fd parent = (int)TRY(c, open_parent(c, path, name), "mkdir ", path);
+	long made = make_node(parent, name, node);
+	if (made == -EEXIST && existing(parent, name, &st) == 0 && kind_of(&st) == S_IFDIR)
+		return 0;
+	TRY(c, made, "mkdir ", path);
+	return TRY(c, own_node(c, parent, name, node, a[A_MKDIR_UID].i, a[A_MKDIR_GID].i), "mkdir ", path);
+}
+
+/* The kernel's encoding of a device number for 32 bits (include/linux/kdev_t.h, new_encode_dev). */
+static u32 device_number(u32 major, u32 minor)
+{
+	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
+}
+
+static long op_mknod(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_MKNOD_PATH].s;
+	u32 mode = (u32)a[A_MKNOD_MODE].i, major = (u32)a[A_MKNOD_MAJOR].i, minor = (u32)a[A_MKNOD_MINOR].i;
+	bool numbered = (mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK;
+	struct node node = {mode, numbered ? device_number(major, minor) : NO_DEVICE};
+	char name[NAME_LIMIT + 1];
+	struct statx st;
+	held_fd parent = (int)TRY(c, open_parent(c, path, name), "mknod ", path);
+	long made = make_node(parent, name, node);
+	if (made == -EEXIST && existing(parent, name, &st) == 0 &&
+	    is_device(&st, mode & S_IFMT, numbered ? major : 0, numbered ? minor : 0))
+		return 0;
+	TRY(c, made, "mknod ", path);
+	return TRY(c, own_node(c, parent, name, node, a[A_MKNOD_UID].i, a[A_MKNOD_GID].i), "mknod ", path);
+}
+
+static long op_symlink(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_SYMLINK_PATH].s;
+	char name[NAME_LIMIT + 1];
+	held_fd parent = (int)TRY(c, open_parent(c, path, name), "symlink ", path);
+	long made = sys(symlinkat, a[A_SYMLINK_TO].s, parent, name);
+	return made == -EEXIST ? 0 : TRY(c, made, "symlink ", path);
+}
+
+/* By now the rootfs is /; after setns there is no slot ROOT, and / is the container's. */
+static long op_make_cwd(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_MAKE_CWD_PATH].s;
+	if (!c->slots[SLOT_ROOT].held) {
+		long root = TRY(c, sys(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC), "open /");
+		TRY(c, fill(c, SLOT_ROOT, root, "/"), NULL);
+	}
+	held_fd fd = (int)open_below(c, path, O_PATH, 0);
+	if (fd == -ENOENT)
+		fd = (int)walk(c, path, (struct node){S_IFDIR | 0755, NO_DEVICE}, true);
+	return fd < 0 ? FAIL(c, fd, "mkdir ", path) : 0;
+}
