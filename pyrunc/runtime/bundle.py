@@ -6,7 +6,7 @@ import os
 import stat
 
 from ..errors import HostError, SpecError, Violation
-from ..host import probe
+from ..host import probe, site
 from ..spec.load import load_spec
 
 TYPE_CHECKING = False
@@ -40,8 +40,14 @@ def read(bundle: str) -> bytes:
 
 
 def load(bundle: str) -> tuple[Spec, bytes]:
+    """The valid config and its bytes; SpecError with every violation."""
     data = read(bundle)
-    return load_spec(data), data
+    try:
+        return load_spec(data), data
+    except ModuleNotFoundError:
+        # A config of the wrong shape: the library that lists all that is wrong is not on the lean path.
+        site.add()
+        return load_spec(data), data
 
 
 def request(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..errors import PyruncError
 from ..host import execute, helper, process, residue
+from ..plan.capabilities import CAPS
 from ..plan.create import create as plan_create
 from ..plan.wire import encode
 from ..spec.checks import warnings
@@ -122,7 +123,7 @@ class Creation:
         """Everything that can refuse; nothing is changed."""
         options = self.options
         self.spec, data = bundles.load(bundle)
-        for violation in warnings(self.spec):
+        for violation in warnings(self.spec, CAPS):
             self.warn(str(violation))
         rootfs = bundles.check_rootfs(self.spec, bundle)
         inherited.check_terminal(
