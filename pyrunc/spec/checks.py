@@ -1,23 +1,13 @@
 """The rules of a config, in the order in which they are applied.
 
-Only the tables and what runs them live here; the rules are in the files beside.  A rule reads a config that
-has the right shape, at least in the places that its row names: where the shape is broken there, it is left out.
+Only the tables and what runs them live here; most rules are in the files beside.  A rule reads a config that
+has the right shape, at least in the places that its row names: where that is broken, the rule is left out.
 """
 
 from __future__ import annotations
 
 from ..errors import Violation
-from . import (
-    hook_checks,
-    jsontext,
-    mount_checks,
-    namespace_checks,
-    paths,
-    process_checks,
-    seccomp_checks,
-    sysctl,
-    unimplemented,
-)
+from . import jsontext, linux_checks, mount_checks, process_checks, unimplemented
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +26,12 @@ def check_oci_version(spec: Spec) -> Iterator[Violation]:
     if len(numbers) != 3 or not all(_is_number(number) for number in numbers):
         yield Violation("ociVersion", f"{shown} is not a version like {OCI_VERSION}")
     elif numbers[0] != "1":
-        yield Violation("ociVersion", f"{shown} is not supported; pyrunc supports 1.x and implements {OCI_VERSION}")
+        yield Violation("ociVersion", f"{shown} is not supported, only 1.x (pyrunc implements {OCI_VERSION})")
+
+
+def check_annotations(spec: Spec) -> Iterator[Violation]:
+    if "" in spec.get("annotations", {}):
+        yield Violation("annotations", "a key must not be empty")
 
 
 def _is_number(text: str) -> bool:
@@ -57,21 +52,21 @@ SPEC: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] =
     (("ociVersion",), check_oci_version),
     ((), unimplemented.check_platforms),
     ((), unimplemented.check_implemented),
-    (("linux.namespaces",), namespace_checks.check_namespaces),
-    (("hostname", "domainname", "linux.namespaces"), namespace_checks.check_uts),
-    (("linux.uidMappings", "linux.gidMappings", "linux.namespaces"), namespace_checks.check_id_mappings),
-    (("linux.timeOffsets", "linux.namespaces"), namespace_checks.check_time_offsets),
-    (("linux.netDevices", "linux.namespaces"), namespace_checks.check_net_devices),
-    (("linux.sysctl", "linux.namespaces"), sysctl.check_sysctl),
+    (("linux.namespaces",), linux_checks.check_namespaces),
+    (("hostname", "domainname", "linux.namespaces"), linux_checks.check_uts),
+    (("linux.uidMappings", "linux.gidMappings", "linux.namespaces"), linux_checks.check_id_mappings),
+    (("linux.timeOffsets", "linux.namespaces"), linux_checks.check_time_offsets),
+    (("linux.netDevices", "linux.namespaces"), linux_checks.check_net_devices),
+    (("linux.sysctl", "linux.namespaces"), linux_checks.check_sysctl),
     (("mounts", "linux.namespaces"), mount_checks.check_mounts),
     (("linux.maskedPaths", "linux.readonlyPaths"), mount_checks.check_masks),
     (("linux.devices",), mount_checks.check_devices),
     (("linux.resources.devices",), mount_checks.check_device_rules),
     (("linux.cgroupsPath",), mount_checks.check_cgroups_path),
-    (("linux.seccomp", "annotations"), seccomp_checks.check_seccomp),
-    (("linux.memoryPolicy",), seccomp_checks.check_memory_policy),
-    (("hooks",), hook_checks.check_hooks),
-    (("annotations",), hook_checks.check_annotations),
+    (("linux.seccomp", "annotations"), linux_checks.check_seccomp),
+    (("linux.memoryPolicy",), linux_checks.check_memory_policy),
+    (("hooks",), process_checks.check_hooks),
+    (("annotations",), check_annotations),
 )
 
 
@@ -97,11 +92,15 @@ def check_process(process: Any, broken: Iterable[str] = ()) -> list[Violation]:
 
 
 def _whole(places: Iterable[str], broken: Iterable[str]) -> bool:
+    from . import paths
+
     return not any(paths.overlap(place, hole) for place in places for hole in broken)
 
 
 def check_characters(document: object) -> Iterator[Violation]:
     """No string that the kernel could not take: a NUL would cut it, a lone surrogate has no UTF-8."""
+    from . import paths
+
     for path, text in paths.strings(document):
         if "\0" in text:
             yield Violation(path, "contains a NUL character")
@@ -110,13 +109,13 @@ def check_characters(document: object) -> Iterator[Violation]:
 
 
 def warnings(spec: Spec, capabilities: Container[str]) -> list[Violation]:
-    """What is wrong with a valid config, but tolerated as runc does it; ``capabilities`` are the known names."""
-    found = [
-        Violation(f"mounts[{index}].destination", f"{jsontext.dumps(mount['destination'])} is relative, / is assumed")
-        for index, mount in enumerate(spec.get("mounts", ()))
-        if not mount["destination"].startswith("/")
-    ]
-    return process_warnings(spec["process"], "process", capabilities) + found
+    """What is wrong with a valid config, but tolerated as runc does; ``capabilities`` are the known names."""
+    found = process_warnings(spec["process"], "process", capabilities)
+    for index, mount in enumerate(spec.get("mounts", ())):
+        if not mount["destination"].startswith("/"):
+            shown = jsontext.dumps(mount["destination"])
+            found.append(Violation(f"mounts[{index}].destination", f"{shown} is relative, / is assumed"))
+    return found
 
 
 def process_warnings(process: Process, path: str, capabilities: Container[str]) -> list[Violation]:
@@ -126,6 +125,6 @@ def process_warnings(process: Process, path: str, capabilities: Container[str]) 
     for kind in ("bounding", "effective", "inheritable", "permitted", "ambient"):
         for index, name in enumerate(sets.get(kind, ())):
             if name not in capabilities:
-                where = f"{paths.join(path, 'capabilities')}.{kind}[{index}]"
-                found.append(Violation(where, f"{jsontext.dumps(name)} is not a known capability, it is left out"))
+                where = process_checks.below(path, f"capabilities.{kind}[{index}]")
+                found.append(Violation(where, f"{jsontext.dumps(name)} is unknown and left out"))
     return found

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Build tool: schemas/config.json to ``_compiled.py``, the validator of the hot path.
 
 Nothing here is imported at run time.  fastjsonschema writes code that explains a failure at length and needs
@@ -9,9 +8,14 @@ served messages goes.  The schema itself travels along as text, for jsonschema.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # Run as a script, it stands in the same directory as a types.py that is not Python's.
+    sys.path.pop(0)
+
 import ast
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
@@ -56,7 +60,7 @@ def compile_all(schemas_dir: str | PathLike[str], out_file: str | PathLike[str])
     _check_keywords(config)
     tree = ast.parse(fastjsonschema.compile_to_code(config, use_default=False, detailed_exceptions=False))
     tree = ast.fix_missing_locations(_Cutter().visit(tree))
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions = [_without_unused(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
     wanted = "validate" + pointer.replace("/", "_").lower().replace("_", "___", 1)
     if wanted not in [function.name for function in functions]:
         raise ValueError(f"fastjsonschema made no function {wanted}")
@@ -107,6 +111,7 @@ class _Cutter(ast.NodeTransformer):
     """Takes out of fastjsonschema's code what does not decide."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.aliases: dict[str, ast.Name] = {}
         node.args = ast.arguments([], [ast.arg("data")], None, [], [], None, [])
         self.generic_visit(node)
         return node
@@ -117,10 +122,13 @@ class _Cutter(ast.NodeTransformer):
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
         return ast.copy_location(ast.Raise(ast.Name("Refused", ast.Load())), node)
 
-    def visit_Call(self, node: ast.Call) -> ast.Call:
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id.startswith("validate"):
-            node.args = node.args[:1]
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name.startswith("validate"):
+                node.args = node.args[:1]
+            case ast.Call(func=ast.Name(id="set"), args=[ast.List(elts=members)]):
+                return ast.Set(members)
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
@@ -130,15 +138,22 @@ class _Cutter(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        self.generic_visit(node)
         match node:
             case ast.Assign(targets=[ast.Name(id=name)]) if name.endswith(("_is_dict", "_is_list")):
                 return None
-            case ast.Assign(value=ast.Call(func=ast.Name(id="set"), args=[ast.Call(func=keys)])):
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Call(
+                    func=ast.Name(id="set"), args=[ast.Call(func=ast.Attribute(value=ast.Name() as mapping))]
+                ),
+            ):
                 # data_keys = set(data.keys()): the mapping itself answers the same questions
-                assert isinstance(keys, ast.Attribute)
-                node.value = keys.value
-        return node
+                self.aliases[name] = mapping
+                return None
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return self.aliases.get(node.id, node)
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         """Take out the guards that a value of the right type passes; its type was checked one step before."""
@@ -158,9 +173,26 @@ class _Cutter(ast.NodeTransformer):
         """The index was for the message."""
         self.generic_visit(node)
         match node:
-            case ast.For(target=ast.Tuple(elts=[_, item]), iter=ast.Call(func=ast.Name(id="enumerate"), args=[many])):
+            case ast.For(
+                target=ast.Tuple(elts=[_, item]),
+                iter=ast.Call(func=ast.Name(id="enumerate"), args=[many]),
+            ):
                 node.target, node.iter = item, many
         return node
+
+
+def _without_unused(function: ast.FunctionDef) -> ast.FunctionDef:
+    """Without the assignments whose name nobody reads any more."""
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+
+    class Sweeper(ast.NodeTransformer):
+        def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+            target = node.targets[0]
+            return node if isinstance(target, ast.Name) and target.id in read else None
+
+    Sweeper().visit(function)
+    return function
 
 
 def _not_in(members: list[ast.expr]) -> ast.expr:
@@ -169,7 +201,7 @@ def _not_in(members: list[ast.expr]) -> ast.expr:
     subject: ast.expr | None = None
     for member in members:
         match member:
-            case ast.BoolOp(op=ast.And(), values=[_, ast.Compare(left=subject, ops=[ast.Eq()], comparators=[value])]):
+            case ast.BoolOp(values=[_, ast.Compare(left=subject, ops=[ast.Eq()], comparators=[value])]):
                 values.append(value)
             case _:
                 raise ValueError(f"not a member of an enum of strings: {ast.unparse(member)}")

@@ -48,7 +48,8 @@ class _Context:
     memo: dict[str, str] = {}  # noqa: RUF012  json.decoder reads it too
 
 
-_scan = _json.make_scanner(_Context)
+# typeshed has no type for what the scanner is made from
+_scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
 _quote: Callable[[str], str] = _json.encode_basestring
 
 

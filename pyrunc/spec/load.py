@@ -76,4 +76,5 @@ def _refuse(document: dict[str, Any], found: list[Violation]) -> NoReturn:
     from .paths import place, places
 
     known = places(document)
-    raise SpecError(sorted(dict.fromkeys(found), key=lambda violation: place(known, violation.path))) from None
+    found = sorted(dict.fromkeys(found), key=lambda violation: place(known, violation.path))
+    raise SpecError(found) from None

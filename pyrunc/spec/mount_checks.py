@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import Violation
-from .namespace_checks import check_mappings, namespaces
+from .linux_checks import check_mappings, namespaces
 from .process_checks import not_absolute
 
 TYPE_CHECKING = False

@@ -1,20 +1,21 @@
-"""Rules for a process, of config.json and of exec alike, that a schema cannot say.
+"""Rules for programs, which are the process and the hooks, that a schema cannot say.
 
-Each check takes the process and its path ("process", or "" for the file of exec), and yields violations.
+A check of a process takes it and its path ("process", or "" for the file of exec), and yields violations.
 """
 
 from __future__ import annotations
 
 from ..errors import Violation
-from . import jsontext, lists
-from .paths import join
+from . import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .types import Process
+    from .types import Hook, Process, Spec
 
+#: The kinds of hooks, in the order in which a container's life reaches them.
+HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 #: Policies of sched(7) that have a static priority.
 _REALTIME = ("SCHED_FIFO", "SCHED_RR")
 #: sched_setattr(2): a deadline task runs at least for these nanoseconds (DL_SCALE in the kernel).
@@ -23,13 +24,13 @@ _MIN_RUNTIME = 1024
 
 def check_cwd(process: Process, path: str) -> Iterator[Violation]:
     if not process["cwd"].startswith("/"):
-        yield not_absolute(join(path, "cwd"), process["cwd"])
+        yield not_absolute(below(path, "cwd"), process["cwd"])
 
 
 def check_rlimits(process: Process, path: str) -> Iterator[Violation]:
     seen: dict[str, str] = {}
     for index, rlimit in enumerate(process.get("rlimits", ())):
-        where = f"{join(path, 'rlimits')}[{index}]"
+        where = f"{below(path, 'rlimits')}[{index}]"
         if rlimit["soft"] > rlimit["hard"]:
             yield Violation(f"{where}.soft", f"{rlimit['soft']} is more than the hard limit {rlimit['hard']}")
         first = seen.setdefault(rlimit["type"], where)
@@ -42,7 +43,7 @@ def check_scheduler(process: Process, path: str) -> Iterator[Violation]:
         return
     scheduler = process["scheduler"]
     policy = scheduler["policy"]
-    where = join(path, "scheduler")
+    where = below(path, "scheduler")
     priority = scheduler.get("priority", 0)
     if policy in _REALTIME and not 1 <= priority <= 99:
         yield Violation(f"{where}.priority", f"{policy} needs a priority from 1 to 99")
@@ -69,16 +70,36 @@ def check_io_priority(process: Process, path: str) -> Iterator[Violation]:
     priority = process["ioPriority"]
     if priority["class"] == "IOPRIO_CLASS_IDLE" and priority.get("priority", 0) != 0:
         # ioprio_set(2): the class has no levels, and the kernel refuses one
-        yield Violation(f"{join(path, 'ioPriority')}.priority", "IOPRIO_CLASS_IDLE has no priorities")
+        yield Violation(f"{below(path, 'ioPriority')}.priority", "IOPRIO_CLASS_IDLE has no priorities")
 
 
 def check_exec_cpu_affinity(process: Process, path: str) -> Iterator[Violation]:
-    affinity = process.get("execCPUAffinity", {})
-    for name in ("initial", "final"):
-        text = affinity.get(name, "")
+    if "execCPUAffinity" not in process:
+        return
+    from . import lists
+
+    affinity = process["execCPUAffinity"]
+    for name, text in (("initial", affinity.get("initial", "")), ("final", affinity.get("final", ""))):
         if lists.numbers(text) is None:
-            where = f"{join(path, 'execCPUAffinity')}.{name}"
+            where = f"{below(path, 'execCPUAffinity')}.{name}"
             yield Violation(where, f"{jsontext.dumps(text)} is not a list of CPUs like 0-3,7")
+
+
+def check_hooks(spec: Spec) -> Iterator[Violation]:
+    hooks: dict[str, list[Hook]] = spec.get("hooks", {})  # type: ignore[assignment]
+    for kind in HOOKS:
+        for index, hook in enumerate(hooks.get(kind, ())):
+            where = f"hooks.{kind}[{index}]"
+            if not hook["path"].startswith("/"):
+                yield not_absolute(f"{where}.path", hook["path"])
+            for number, entry in enumerate(hook.get("env", ())):
+                if entry.find("=") < 1:
+                    yield Violation(f"{where}.env[{number}]", f"{jsontext.dumps(entry)} is not NAME=value")
+
+
+def below(path: str, key: str) -> str:
+    """The path of a member of the process."""
+    return f"{path}.{key}" if path else key
 
 
 def not_absolute(path: str, value: str) -> Violation:

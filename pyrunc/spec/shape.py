@@ -69,7 +69,8 @@ def _enum(error: ValidationError) -> str:
 
 
 def _range(error: ValidationError) -> str:
-    return f"{show(error.instance)} is not in the range {error.schema['minimum']} to {error.schema['maximum']}"
+    low, high = error.schema["minimum"], error.schema["maximum"]
+    return f"{show(error.instance)} is not in the range {low} to {high}"
 
 
 def _too_short(_: ValidationError) -> str:

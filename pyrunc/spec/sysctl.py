@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from ..errors import Violation
 from . import paths
-from .namespace_checks import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .types import Spec
+    from collections.abc import Container, Iterable, Iterator
 
 #: Parameter, or a prefix that ends with a dot -> type of the namespace that owns it.
 OWNERS = {
@@ -58,9 +55,9 @@ def owner(name: str) -> str:
     return ""
 
 
-def check_sysctl(spec: Spec) -> Iterator[Violation]:
-    owned = namespaces(spec)
-    for name in spec.get("linux", {}).get("sysctl", {}):
+def violations(parameters: Iterable[str], owned: Container[str]) -> Iterator[Violation]:
+    """What is wrong with the keys of linux.sysctl in a container that has these types of namespaces."""
+    for name in parameters:
         where = paths.join("linux.sysctl", name)
         kind = owner(name)
         if not kind:

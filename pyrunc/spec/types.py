@@ -118,7 +118,7 @@ if TYPE_CHECKING:
     class NetDevice(TypedDict, total=False):
         name: str
 
-    class DeviceRule(TypedDict):
+    class DeviceCgroup(TypedDict):
         allow: bool
         type: NotRequired[str]
         major: NotRequired[int]
@@ -187,7 +187,7 @@ if TYPE_CHECKING:
         hcaObjects: int
 
     class Resources(TypedDict, total=False):
-        devices: list[DeviceRule]
+        devices: list[DeviceCgroup]
         memory: Memory
         cpu: CPU
         pids: Pids
