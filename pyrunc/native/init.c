@@ -73,6 +73,12 @@ struct siginfo_status {
 
 #include "identity.c"
 
+#include "namespaces.c"
+
+#include "terminal.c"
+
+#include "hook.c"
+
 #include "process.c"
 
 typedef long operation(struct init *c, const struct argument *a);
@@ -207,6 +213,7 @@ static int start(int argc, char **argv)
 	c->argv = argv;
 	c->detail = text_in(c->detail_text, sizeof c->detail_text);
 	reset_signals();
+	sys(prctl, PR_SET_NAME, "pyrunc-init"); /* exec of a memfd leaves a number there */
 	long done = prepare(c, (int)program);
 	if (done < 0)
 		give_up(c, -done);
