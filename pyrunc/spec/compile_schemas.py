@@ -59,14 +59,14 @@ def compile_all(schemas_dir: str | PathLike[str], out_file: str | PathLike[str])
     config = {key: value for key, value in config.items() if key != "title"}
     _check_keywords(config)
     tree = ast.parse(fastjsonschema.compile_to_code(config, use_default=False, detailed_exceptions=False))
-    tree = ast.fix_missing_locations(_Cutter().visit(tree))
-    functions = [_without_unused(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    written = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions = [_without_unused(_Cutter().visit(function)) for function in written]
     wanted = "validate" + pointer.replace("/", "_").lower().replace("_", "___", 1)
     if wanted not in [function.name for function in functions]:
         raise ValueError(f"fastjsonschema made no function {wanted}")
     parts = [
         HEADER,
-        *(ast.unparse(function) for function in functions),
+        *(ast.unparse(ast.fix_missing_locations(function)) for function in functions),
         f"validate_config = validate\nvalidate_process = {wanted}",
         f"SCHEMA = {json.dumps(_without_prose(config), separators=(',', ':'))!r}",
     ]
@@ -110,8 +110,10 @@ def _check_keywords(schema: dict[str, Any]) -> None:
 class _Cutter(ast.NodeTransformer):
     """Takes out of fastjsonschema's code what does not decide."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+    def __init__(self) -> None:
         self.aliases: dict[str, ast.Name] = {}
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.args = ast.arguments([], [ast.arg("data")], None, [], [], None, [])
         self.generic_visit(node)
         return node
