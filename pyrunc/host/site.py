@@ -12,8 +12,7 @@ import sys
 def add() -> None:
     """Append the site-packages directories of this installation to sys.path, with their .pth files.
 
-    Idempotent.  The interpreter is found as in PEP 405: a pyvenv.cfg beside or above the executable makes
-    its directory the prefix, which only ``site`` itself would have done.
+    Idempotent.
     """
     if not sys.flags.no_site:
         return
@@ -25,8 +24,6 @@ def add() -> None:
 
 
 def _prefix() -> str:
-    directory = os.path.dirname(sys.executable)
-    for candidate in (directory, os.path.dirname(directory)):
-        if os.path.exists(os.path.join(candidate, "pyvenv.cfg")):
-            return candidate
-    return sys.prefix
+    """The launcher says where it is installed: a virtual environment's interpreter does not know without site."""
+    given = sys._xoptions.get("pyrunc_prefix")
+    return given if isinstance(given, str) else sys.prefix

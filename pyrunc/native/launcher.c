@@ -202,7 +202,8 @@ static _Noreturn void start(int argc, char **argv)
 	PATH_TEXT(interpreter);
 	PATH_TEXT(package);
 	struct found f = {interpreter, package, bin.at};
-	const char *command[argc + 9];
+	const char *command[argc + 11];
+	PATH_TEXT(option);
 	char name[NAME_LIMIT + 1];
 	struct text called = text_in(name, sizeof name);
 	int count = 0;
@@ -226,6 +227,10 @@ static _Noreturn void start(int argc, char **argv)
 	command[count++] = "-S";
 	command[count++] = "-X";
 	command[count++] = "utf8";
+	/* sys._xoptions["pyrunc_prefix"]: where the libraries of this installation are; -S does not look for them. */
+	join(&option, "pyrunc_prefix=", prefix.at);
+	command[count++] = "-X";
+	command[count++] = option.at;
 	if (argc > 0 && !streq(base_name(argv[0]), "pyrunc")) {
 		/* sys._xoptions["pyrunc_called"]: callers that insist on "runc version" call it by that name. */
 		add(&called, "pyrunc_called=");

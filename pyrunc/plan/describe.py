@@ -86,7 +86,7 @@ _SLOTS = {ops.SLOT_ROOT: "root", ops.SLOT_PROC: "proc", ops.SLOT_NULL: "null", o
 
 def arguments(op: Op) -> list[tuple[str, str]]:
     """(name, value spelled out) of each argument, in order."""
-    shape = (ops.INIT.get(op.name) or ops.RUNTIME[op.name]).split()
+    shape = (ops.INIT if op.name in ops.INIT else ops.RUNTIME)[op.name].split()
     return [(spec.split(":")[0], _value(spec.split(":"), value)) for spec, value in zip(shape, op.args, strict=True)]
 
 
