@@ -9,13 +9,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
-    Kind = Literal["flag", "text", "texts", "count", "ids", "choice", "switch"]
+    Kind = Literal["flag", "toggle", "text", "texts", "count", "ids", "choice", "switch"]
 
 #: What a value on the command line may look like where it means yes or no, as Go's strconv.ParseBool has it.
 BOOLEANS: Final = {
     "1": True, "t": True, "T": True, "true": True, "TRUE": True, "True": True,
     "0": False, "f": False, "F": False, "false": False, "FALSE": False, "False": False,
 }  # fmt: skip
+
+#: Kinds whose option takes no value.
+FLAGS: Final = ("flag", "toggle")
 
 #: Kinds whose option may be given more than once; the values are collected in order.
 REPEATABLE: Final = ("texts", "ids")
@@ -24,7 +27,8 @@ REPEATABLE: Final = ("texts", "ids")
 class Option:
     """One option.
 
-    ``kind``: ``flag`` takes no value (but ``--flag=false`` is understood); ``text``; ``texts``, repeatable;
+    ``kind``: ``flag`` takes no value (but ``--flag=false`` is understood); ``toggle`` is a flag whose absence
+    (None) is not the same as ``false``; ``text``; ``texts``, repeatable;
     ``count``, an integer from 0; ``ids``, repeatable integers from 0; ``choice``, one of ``choices``;
     ``switch``: ``true``, ``false`` (in any spelling of a boolean) or ``auto``.
     """
@@ -158,7 +162,7 @@ COMMANDS: Final = {
             PIDFD_SOCKET,
             Option("process-label", "", "text", "LABEL", "SELinux label of the process"),
             Option("apparmor", "", "text", "PROFILE", "AppArmor profile of the process"),
-            Option("no-new-privs", "", "flag", "", "the process can gain no privileges"),
+            Option("no-new-privs", "", "toggle", "", "the process can gain no privileges"),
             Option("cap", "c", "texts", "CAP", "add a capability (repeatable)"),
             PRESERVE_FDS,
             Option("cgroup", "", "texts", "[CONTROLLER,...:]PATH", "a cgroup below the container's"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pyrunc.cli.commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE
+from pyrunc.cli.commands import BOOLEANS, COMMANDS, FLAGS, GLOBAL, REPEATABLE
 from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
@@ -129,7 +129,7 @@ def _options(
         option = names.get(name)
         if option is None:
             raise Refused
-        if option.kind == "flag":
+        if option.kind in FLAGS:
             values[option.name] = _boolean(text) if equals else True
             continue
         if not equals:

@@ -195,6 +195,8 @@ def canonical(table: tuple[Option, ...], words: list[str], *, interspersed: bool
             spelled.append(f"--{SWITCHES.get(name, name)}")
         elif option.kind == "flag":
             flags[option.name] = boolean(option, value) if equals else True
+        elif option.kind == "toggle":
+            spelled.append(f"--{option.name}={value if equals else 'true'}")
         elif equals or rest:
             spelled.append(f"--{option.name}={value if equals else rest.pop(0)}")
         else:
@@ -219,6 +221,8 @@ class Typed(click.ParamType):  # type: ignore[type-arg]
             return value
         if kind == "switch":
             return value if value == "auto" else str(boolean(self.option, value)).lower()
+        if kind == "toggle":
+            return boolean(self.option, value)
         if kind in ("count", "ids"):
             if not (value.isascii() and value.isdigit()) or len(value) > 10:
                 reject(self.option, value, "parse error")
@@ -312,9 +316,9 @@ def version_text() -> str:
     """Three lines.  Callers of runc want its name in the first: they get it when they have called us by it.
 
     The interpreter replaces argv[0] by the script's path; the launcher passes the name that it was called by,
-    where that is not its own, as ``-X pyrunc=NAME``.
+    where that is not its own, as ``-X pyrunc_called=NAME``.
     """
-    name = "runc" if sys._xoptions.get("pyrunc") == "runc" else version.NAME
+    name = "runc" if sys._xoptions.get("pyrunc_called") == "runc" else version.NAME
     return f"{name} version {version.VERSION}\ncommit: {version.commit()}\nspec: {version.SPEC}\n"
 
 

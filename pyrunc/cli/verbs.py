@@ -89,7 +89,7 @@ def delete(line: Line) -> int:
 def exec_(line: Line) -> int:
     from pyrunc.runtime import exec as verb
 
-    given = line.options
+    given: dict[str, Any] = line.options
     return verb.exec_(
         _root(line),
         line.arguments[0],
@@ -111,7 +111,7 @@ def exec_(line: Line) -> int:
         preserve_fds=given["preserve-fds"],
         cgroups=given["cgroup"],
         ignore_paused=given["ignore-paused"],
-        rootless=line.globals["rootless"],
+        rootless=str(line.globals["rootless"]),
         warn=_warner(line),
     )
 
@@ -168,7 +168,7 @@ def plan(line: Line) -> int:
     bundle = line.arguments[0] if line.arguments else line.options["bundle"]
     if line.arguments and line.options["bundle"]:
         raise UsageError("the bundle is given twice, by --bundle and as an argument")
-    root = _root(line)
+    root = _root(line, needed=False)
     before = preview.plan(_absolute(str(bundle or ".")), root, **_planning(line))
     json = line.options["format"] == "json"
     if line.options["diff"] is None:
@@ -204,13 +204,15 @@ VERBS: dict[str, Callable[[Line], int]] = {
 }
 
 
-def _root(line: Line) -> str:
+def _root(line: Line, *, needed: bool = True) -> str:
     from pyrunc.runtime import root
 
     given = line.globals["root"]
     if given == "":
         raise UsageError("--root: must not be empty")
-    return root.default() if given is None else _absolute(str(given))
+    if given is None:
+        return root.default() if needed else root.expected()
+    return _absolute(str(given))
 
 
 def _creation(line: Line) -> dict[str, Any]:

@@ -40,10 +40,13 @@ def difference(before: Plan, after: Plan) -> str:
     """What changes from one plan to the other, as diff -u prints it; empty if nothing does."""
     import difflib
 
-    lines = difflib.unified_diff(
-        text(before).splitlines(keepends=True), text(after).splitlines(keepends=True), "before", "after", n=1
-    )
-    return "".join(lines)
+    old, new = (_unnumbered(of) for of in (before, after))
+    return "".join(difflib.unified_diff(old, new, "before", "after", n=1))
+
+
+def _unnumbered(of: Plan) -> list[str]:
+    """The lines of the text without their numbers: one operation more changes those of all that follow."""
+    return [line.lstrip().partition(" ")[2] for line in text(of).splitlines(keepends=True)]
 
 
 def difference_json(before: Plan, after: Plan) -> str:

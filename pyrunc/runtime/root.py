@@ -21,6 +21,13 @@ def default() -> str:
     return directory + "/pyrunc"
 
 
+def expected() -> str:
+    """The same for a dry run, which needs a name and no directory: where a login would have put it."""
+    if os.geteuid() and not os.environ.get("XDG_RUNTIME_DIR"):
+        return f"/run/user/{os.geteuid()}/pyrunc"
+    return default()
+
+
 def _in_user_namespace() -> bool:
     with open("/proc/self/uid_map", "rb", buffering=0) as file:
         return file.read().split() != [b"0", b"0", b"4294967295"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.host import site
+from pyrunc.plan.capabilities import CAPS
 from pyrunc.runtime import bundle as bundles
 from pyrunc.spec import checks
 from pyrunc.spec.load import load_spec
@@ -22,4 +23,4 @@ def violations(bundle: str) -> tuple[Sequence[Violation], Sequence[Violation]]:
         spec = load_spec(bundles.read(bundle))
     except SpecError as error:
         return error.violations, ()
-    return (), checks.warnings(spec)
+    return (), checks.warnings(spec, CAPS)

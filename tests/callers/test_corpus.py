@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrunc.cli import lean, rich
-from pyrunc.cli.commands import BOOLEANS, COMMANDS, GLOBAL, REPEATABLE, Command, Option
+from pyrunc.cli.commands import BOOLEANS, COMMANDS, FLAGS, GLOBAL, REPEATABLE, Command, Option
 from pyrunc.cli.failure import Misuse
 
 NAMESPACE = "--root /run/containerd/runc/k8s.io --log B/log.json --log-format json"
@@ -99,6 +99,7 @@ CORPUS = [
     "exec --user=0 --no-new-privs --apparmor P --process-label L --ignore-paused ID true",
     "exec --cgroup memory,cpu:a --cgroup b ID true",
     "exec -p /dev/fd/3 ID",
+    "exec --no-new-privs=false ID true",
     "exec --pidfd-socket S --preserve-fds=0 ID true",
     "ps ID -ef",
     "ps -f json ID",
@@ -220,7 +221,7 @@ def spelled(draw: st.DrawFn, option: Option) -> list[str]:
     name = draw(st.sampled_from(["-", "--"])) + draw(
         st.sampled_from([option.name, option.short or option.name])
     )
-    if option.kind == "flag":
+    if option.kind in FLAGS:
         return [draw(st.sampled_from([name, *(f"{name}={word}" for word in BOOLEANS)]))]
     text = draw(value(option))
     return draw(st.sampled_from([[name, text], [f"{name}={text}"]]))
