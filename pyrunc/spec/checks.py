@@ -6,15 +6,15 @@ has the right shape, at least in the places that its row names: where that is br
 
 from __future__ import annotations
 
-from ..errors import Violation
-from . import jsontext, linux_checks, mount_checks, process_checks, unimplemented
+from pyrunc.errors import Violation
+from pyrunc.spec import jsontext, linux_checks, mount_checks, process_checks, unimplemented
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
     from typing import Any
 
-    from .types import Process, Spec
+    from pyrunc.spec.types import Process, Spec
 
 OCI_VERSION = "1.3.0"
 
@@ -92,14 +92,14 @@ def check_process(process: Any, broken: Iterable[str] = ()) -> list[Violation]:
 
 
 def _whole(places: Iterable[str], broken: Iterable[str]) -> bool:
-    from . import paths
+    from pyrunc.spec import paths
 
     return not any(paths.overlap(place, hole) for place in places for hole in broken)
 
 
 def check_characters(document: object) -> Iterator[Violation]:
     """No string that the kernel could not take: a NUL would cut it, a lone surrogate has no UTF-8."""
-    from . import paths
+    from pyrunc.spec import paths
 
     for path, text in paths.strings(document):
         if "\0" in text:

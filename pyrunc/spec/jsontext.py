@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _json
 
-from ..errors import SpecError, Violation
+from pyrunc.errors import SpecError, Violation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ What few configs have (sysctl, lists, odd keys) is imported where it is met.
 
 from __future__ import annotations
 
-from ..errors import Violation
-from . import jsontext
-from .process_checks import not_absolute
+from pyrunc.errors import Violation
+from pyrunc.spec import jsontext
+from pyrunc.spec.process_checks import not_absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .types import IDMapping, Spec
+    from pyrunc.spec.types import IDMapping, Spec
 
 _CLOCKS = ("monotonic", "boottime")
 #: IFNAMSIZ less its NUL.
@@ -98,7 +98,7 @@ def check_time_offsets(spec: Spec) -> Iterator[Violation]:
         yield Violation("linux.timeOffsets", "impossible for a time namespace that is joined by its path")
     for clock in offsets:
         if clock not in _CLOCKS:
-            from . import paths
+            from pyrunc.spec import paths
 
             where = paths.join("linux.timeOffsets", clock)
             yield Violation(where, f"{jsontext.dumps(clock)} is not one of {', '.join(_CLOCKS)}")
@@ -108,7 +108,7 @@ def check_net_devices(spec: Spec) -> Iterator[Violation]:
     devices = spec.get("linux", {}).get("netDevices", {})
     if not devices:
         return
-    from . import paths
+    from pyrunc.spec import paths
 
     if "network" not in namespaces(spec):
         yield Violation("linux.netDevices", "needs a network namespace in linux.namespaces")
@@ -128,7 +128,7 @@ def check_net_devices(spec: Spec) -> Iterator[Violation]:
 def check_sysctl(spec: Spec) -> Iterator[Violation]:
     parameters = spec.get("linux", {}).get("sysctl", {})
     if parameters:
-        from . import sysctl
+        from pyrunc.spec import sysctl
 
         yield from sysctl.violations(parameters, namespaces(spec))
 
@@ -165,7 +165,7 @@ def check_memory_policy(spec: Spec) -> Iterator[Violation]:
     policy = spec.get("linux", {}).get("memoryPolicy")
     if policy is None:
         return
-    from . import lists
+    from pyrunc.spec import lists
 
     where = "linux.memoryPolicy"
     mode, text, flags = policy["mode"], policy.get("nodes", ""), policy.get("flags", [])

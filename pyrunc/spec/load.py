@@ -6,14 +6,14 @@ later layer looks at types again.
 
 from __future__ import annotations
 
-from ..errors import SpecError, Violation
-from . import _compiled, checks, jsontext
+from pyrunc.errors import SpecError, Violation
+from pyrunc.spec import _compiled, checks, jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from .types import Process, Spec
+    from pyrunc.spec.types import Process, Spec
 
 
 def parse(data: bytes, name: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def load_spec(data: bytes, name: str = "config.json") -> Spec:
     try:
         _compiled.validate_config(spec)
     except _compiled.Refused:
-        from . import shape
+        from pyrunc.spec import shape
 
         _refuse_shape(spec, shape.violations(spec), checks.check_spec)
     _refuse_any(spec, checks.check_spec(spec), data)
@@ -47,7 +47,7 @@ def load_process(data: bytes, name: str = "process.json") -> Process:
     try:
         _compiled.validate_process(process)
     except _compiled.Refused:
-        from . import shape
+        from pyrunc.spec import shape
 
         _refuse_shape(process, shape.process_violations(process), checks.check_process)
     _refuse_any(process, checks.check_process(process), data)
@@ -73,7 +73,7 @@ def _refuse_shape(document: dict[str, Any], found: list[Violation], rules: Any) 
 
 
 def _refuse(document: dict[str, Any], found: list[Violation]) -> NoReturn:
-    from .paths import place, places
+    from pyrunc.spec.paths import place, places
 
     known = places(document)
     found = sorted(dict.fromkeys(found), key=lambda violation: place(known, violation.path))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..errors import Violation
-from .linux_checks import check_mappings, namespaces
-from .process_checks import not_absolute
+from pyrunc.errors import Violation
+from pyrunc.spec.linux_checks import check_mappings, namespaces
+from pyrunc.spec.process_checks import not_absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .types import Mount, Spec
+    from pyrunc.spec.types import Mount, Spec
 
 _BIND = ("bind", "rbind")
 #: Options that change a mount that exists, so that there is no file system to name.

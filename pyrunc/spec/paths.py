@@ -5,7 +5,7 @@ Only the notation and the order of places live here.  ops, violations and messag
 
 from __future__ import annotations
 
-from . import jsontext
+from pyrunc.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

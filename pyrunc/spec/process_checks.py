@@ -5,14 +5,14 @@ A check of a process takes it and its path ("process", or "" for the file of exe
 
 from __future__ import annotations
 
-from ..errors import Violation
-from . import jsontext
+from pyrunc.errors import Violation
+from pyrunc.spec import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .types import Hook, Process, Spec
+    from pyrunc.spec.types import Hook, Process, Spec
 
 #: The kinds of hooks, in the order in which a container's life reaches them.
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -76,7 +76,7 @@ def check_io_priority(process: Process, path: str) -> Iterator[Violation]:
 def check_exec_cpu_affinity(process: Process, path: str) -> Iterator[Violation]:
     if "execCPUAffinity" not in process:
         return
-    from . import lists
+    from pyrunc.spec import lists
 
     affinity = process["execCPUAffinity"]
     for name, text in (("initial", affinity.get("initial", "")), ("final", affinity.get("final", ""))):

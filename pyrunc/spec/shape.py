@@ -6,8 +6,8 @@ Runs only after the compiled validator has said no, so it may take its time (imp
 
 from __future__ import annotations
 
-from ..errors import Violation
-from . import _compiled, jsontext, paths
+from pyrunc.errors import Violation
+from pyrunc.spec import _compiled, jsontext, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

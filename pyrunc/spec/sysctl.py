@@ -6,8 +6,8 @@ in these tables is refused.
 
 from __future__ import annotations
 
-from ..errors import Violation
-from . import paths
+from pyrunc.errors import Violation
+from pyrunc.spec import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,20 +5,20 @@ An implementation of a feature begins with taking its row out.
 
 from __future__ import annotations
 
-from ..errors import Violation
+from pyrunc.errors import Violation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Path -> the values that ask for nothing, beside an empty object or array of such values.
+#: Path -> the values that ask for nothing; with {} or [] among them, an object or array of only such values too.
 NOT_IMPLEMENTED: dict[str, tuple[object, ...]] = {
     "linux.intelRdt": (),
-    "linux.resources.blockIO": (0,),
-    "linux.resources.hugepageLimits": (),
-    "linux.resources.network": (0,),
-    "linux.resources.rdma": (),
-    "linux.resources.unified": (),
+    "linux.resources.blockIO": ({}, [], 0),
+    "linux.resources.hugepageLimits": ([],),
+    "linux.resources.network": ({}, [], 0),
+    "linux.resources.rdma": ({},),
+    "linux.resources.unified": ({},),
     "linux.resources.memory.kernel": (0, -1),
     "linux.resources.memory.kernelTCP": (0, -1),
     "linux.resources.memory.swappiness": (),
@@ -52,7 +52,8 @@ def check_implemented(spec: object) -> Iterator[Violation]:
 
 
 def _asks_nothing(value: object, neutral: tuple[object, ...]) -> bool:
-    if neutral == () or not isinstance(value, (dict, list)):
-        return value in neutral or value in ([], {})
-    members = value.values() if isinstance(value, dict) else value
-    return all(_asks_nothing(member, neutral) for member in members)
+    if isinstance(value, dict):
+        return {} in neutral and all(_asks_nothing(member, neutral) for member in value.values())
+    if isinstance(value, list):
+        return [] in neutral and all(_asks_nothing(member, neutral) for member in value)
+    return value in neutral
