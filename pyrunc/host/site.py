@@ -18,9 +18,22 @@ def add() -> None:
         return
     import site
 
-    for directory in site.getsitepackages([_prefix()]):
+    for directory in _directories():
         if directory not in sys.path and os.path.isdir(directory):
             site.addsitedir(directory)
+
+
+def _directories() -> list[str]:
+    """Where pip puts packages: site-packages, or dist-packages when it belongs to a Debian interpreter.
+
+    Spelled out because ``site.getsitepackages`` knows only the interpreter's own prefix and its habits.
+    """
+    prefix, version = _prefix(), f"python3.{sys.version_info.minor}"
+    return [
+        f"{prefix}/lib/{version}/site-packages",
+        f"{prefix}/lib/{version}/dist-packages",
+        f"{prefix}/lib/python3/dist-packages",
+    ]
 
 
 def _prefix() -> str:

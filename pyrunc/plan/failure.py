@@ -63,8 +63,11 @@ def explain(op: Op, errno: int, detail: str, strerror: str) -> OpFailed:
         return OpFailed(detail, op=op.name, errno=errno, where=where)
     symbol = name(errno)
     reason, hint = REASONS.get((op.name, symbol), ("", ""))
-    reason = reason or strerror
     subject = detail or subject_of(op)
+    if reason:
+        subject = subject.removeprefix(op.name + " ")  # the reason says what the call was for
+    else:
+        reason = strerror
     text = f"{subject}: {reason}" if subject else reason
     if symbol:
         text += f" ({symbol})"
