@@ -93,5 +93,9 @@ static long op_container_hook(struct init *c, const struct argument *a)
 	if (late)
 		sys(pidfd_send_signal, held_child, SIGKILL_NUMBER, NULL, 0);
 	TRY(c, wait_for(held_child, &status), "waitid for hook ", path);
-	return error ? FAIL(c, error, "exec hook ", path) : judge_hook(c, path, &status, late);
+	if (!error)
+		return judge_hook(c, path, &status, late);
+	FAIL(c, error, "hook ", path, ": ");
+	add_error(&c->detail, -error);
+	return error;
 }

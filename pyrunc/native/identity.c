@@ -163,17 +163,17 @@ static void add_missing(struct text *t, u64 wanted, struct __user_cap_header_str
 		}
 }
 
-static void set_ambient(struct init *c, u64 wanted)
+static long set_ambient(struct init *c, u64 wanted)
 {
 	for (u32 cap = 0; cap < 64; cap++) {
 		long done = wanted >> cap & 1 ? sys(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) : 0;
 		if (done < 0 && c->sock >= 0) {
 			add(&c->detail, "cannot raise ambient capability ");
 			add_number(&c->detail, cap);
-			send_message(c, MSG_WARNING, cap, -done, -1);
-			c->detail = text_in(c->detail_text, sizeof c->detail_text);
+			TRY(c, tell(c, MSG_WARNING, cap, -done), "send WARNING");
 		}
 	}
+	return 0;
 }
 
 static long op_caps(struct init *c, const struct argument *a)
@@ -192,8 +192,7 @@ static long op_caps(struct init *c, const struct argument *a)
 	}
 	done = sys(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	TRY(c, done, "PR_CAP_AMBIENT_CLEAR_ALL");
-	set_ambient(c, (u64)a[A_CAPS_AMBIENT].i);
-	return 0;
+	return set_ambient(c, (u64)a[A_CAPS_AMBIENT].i);
 }
 
 static long op_no_new_privs(struct init *c, const struct argument *a)

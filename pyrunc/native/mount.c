@@ -115,16 +115,20 @@ static long move_onto(int tree, int place)
 /* A symlink that is there already must be the same one. */
 static long copy_link(struct init *c, int link, const char *path)
 {
-	char name[NAME_LIMIT + 1], wanted[PATH_LIMIT], found[PATH_LIMIT];
-	held_fd parent = (int)open_parent(c, path, name);
+	char wanted[PATH_LIMIT], found[PATH_LIMIT];
+	struct place p;
+	struct statx st;
+	held_fd parent = (int)open_parent(c, path, &p);
 	long n = sys(readlinkat, link, "", wanted, sizeof wanted - 1), made;
 	if (parent < 0 || n < 0)
 		return parent < 0 ? parent : n;
 	wanted[n] = 0;
-	made = sys(symlinkat, wanted, parent, name);
-	if (made != -EEXIST)
-		return made;
-	return sys(readlinkat, parent, name, found, sizeof found) == n && !memcmp(found, wanted, (u64)n) ? 0 : -EEXIST;
+	made = sys(symlinkat, wanted, parent, p.name);
+	if (made == -EEXIST)
+		return sys(readlinkat, parent, p.name, found, sizeof found) == n && !memcmp(found, wanted, (u64)n) ? 0 : -EEXIST;
+	if (made == 0)
+		made = existing(parent, p.name, &st);
+	return made ? made : announce(c, p.parent, p.name, &st);
 }
 
 static long op_copy_symlink(struct init *c, const struct argument *a)

@@ -78,6 +78,31 @@ static long make_node(int parent, const char *name, struct node node)
 	return done;
 }
 
+/* dev_t as user space sees it (makedev(3)). */
+static u64 device_of(const struct statx *st)
+{
+	u64 major = st->stx_dev_major, minor = st->stx_dev_minor;
+	return (major & 0xfffff000) << 32 | (major & 0xfff) << 8 | (minor & 0xffffff00) << 12 | (minor & 0xff);
+}
+
+/* Tells the runtime of an object that was made on the rootfs' file system, by its path without symlinks. What is
+ * made on a mount of the container's own goes away with that. */
+static long announce(struct init *c, const char *parent, const char *name, const struct statx *st)
+{
+	struct statx root;
+	TRY(c, look((int)TRY(c, slot_fd(c, SLOT_ROOT, "ROOT"), NULL), &root), "statx of the rootfs");
+	if (c->sock < 0 || device_of(&root) != device_of(st))
+		return 0;
+	add_number(&c->detail, (i64)device_of(st));
+	add(&c->detail, " ");
+	add_number(&c->detail, (i64)st->stx_ino);
+	add(&c->detail, " ");
+	add(&c->detail, parent);
+	add(&c->detail, *parent && *name ? "/" : "");
+	add(&c->detail, name);
+	return TRY(c, tell(c, MSG_CREATED, 0, 0), "send CREATED");
+}
+
 /* A walk: `done` is free of symlinks and was opened, `rest` is still to be resolved. */
 struct walk {
 	char done[PATH_LIMIT], rest[2 * PATH_LIMIT];
@@ -150,7 +175,7 @@ static long follow(struct walk *w, int link)
 	return 0;
 }
 
-/* Creates the last component of `done` in its parent, which is resolved anew. */
+/* Creates the last component of `done` in its parent, which is resolved anew: 1, or 0 when somebody was faster. */
 static long create_component(struct init *c, struct walk *w, struct node node)
 {
 	char *slash = w->done + w->to.used;
@@ -163,12 +188,32 @@ static long create_component(struct init *c, struct walk *w, struct node node)
 	done = parent < 0 ? parent : make_node(parent, slash, node);
 	if (slash > w->done)
 		slash[-1] = '/';
-	return done == -EEXIST ? 0 : done;
+	return done == -EEXIST ? 0 : done < 0 ? done : 1;
+}
+
+/* The object at `done`, created where it is absent, and what it is. */
+static long step(struct init *c, struct walk *w, struct node node, struct statx *st)
+{
+	long fd = open_below(c, w->done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS), made = 0, error;
+	if (fd == -ENOENT) {
+		made = create_component(c, w, node);
+		fd = made < 0 ? made : open_below(c, w->done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+	}
+	if (fd < 0)
+		return fd;
+	error = look((int)fd, st);
+	if (!error && made && kind_of(st) == (node.mode & S_IFMT))
+		error = announce(c, "", w->done, st);
+	if (!error)
+		return fd;
+	sys(close, fd);
+	return error;
 }
 
 /* Opens `path` (O_PATH), one component at a time, and creates what is absent: directories on the way,
- * `last` at the end.  A dangling symlink counts as the path that it holds. */
-static long walk(struct init *c, const char *path, struct node last, bool symlinks)
+ * `last` at the end.  A dangling symlink counts as the path that it holds.  `real`, which may be NULL, gets the
+ * path without symlinks, relative to the rootfs. */
+static long walk(struct init *c, const char *path, struct node last, bool symlinks, char real[PATH_LIMIT])
 {
 	struct walk w;
 	struct statx st;
@@ -181,34 +226,45 @@ static long walk(struct init *c, const char *path, struct node last, bool symlin
 	memcpy(w.rest, path, strlen(path) + 1);
 	while ((more = next_component(&w)) > 0) {
 		bool is_last = at_end(w.at);
-		fd = open_below(c, w.done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
-		if (fd == -ENOENT) {
-			more = create_component(c, &w, is_last ? last : (struct node){S_IFDIR | 0755, NO_DEVICE});
-			if (more < 0)
-				return more;
-			fd = open_below(c, w.done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
-		}
+		fd = step(c, &w, is_last ? last : (struct node){S_IFDIR | 0755, NO_DEVICE}, &st);
 		if (fd < 0)
 			return fd;
-		more = look((int)fd, &st);
-		if (more == 0 && is_last && kind_of(&st) != S_IFLNK)
+		if (is_last && kind_of(&st) != S_IFLNK) {
+			if (real)
+				memcpy(real, w.done, w.to.used + 1);
 			return fd;
-		if (more == 0 && kind_of(&st) == S_IFLNK)
+		}
+		if (kind_of(&st) == S_IFLNK)
 			more = symlinks ? follow(&w, (int)fd) : -ELOOP;
-		else if (more == 0 && kind_of(&st) != S_IFDIR)
+		else if (kind_of(&st) != S_IFDIR)
 			more = -ENOTDIR;
 		sys(close, fd);
 		if (more < 0)
 			return more;
 	}
+	if (more == 0 && real)
+		memcpy(real, w.done, w.to.used + 1);
 	/* Nothing but dots is left: the path ends at a directory that is known. */
 	return more < 0 ? more : open_below(c, w.done, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 }
 
-/* The directory that holds the last component, created where it is absent; `name` gets the component. */
-static long open_parent(struct init *c, const char *path, char name[NAME_LIMIT + 1])
+static bool has_dots(const char *path)
 {
-	char parent[PATH_LIMIT];
+	for (; *path; path++)
+		if (path[0] == '.' && path[1] == '.')
+			return true;
+	return false;
+}
+
+/* The last component of a path, and the directory that holds it, by its path without symlinks. */
+struct place {
+	char parent[PATH_LIMIT], name[NAME_LIMIT + 1];
+};
+
+/* Opens the parent of `path`, created where it is absent. */
+static long open_parent(struct init *c, const char *path, struct place *p)
+{
+	char wanted[PATH_LIMIT];
 	u64 end = strlen(path), start;
 	long fd;
 	while (end && path[end - 1] == '/')
@@ -217,14 +273,22 @@ static long open_parent(struct init *c, const char *path, char name[NAME_LIMIT +
 		;
 	if (end - start > NAME_LIMIT || start >= PATH_LIMIT)
 		return -ENAMETOOLONG;
-	memcpy(name, path + start, end - start);
-	name[end - start] = 0;
-	if (!*name || streq(name, ".") || streq(name, ".."))
+	memcpy(p->name, path + start, end - start);
+	p->name[end - start] = 0;
+	if (!*p->name || streq(p->name, ".") || streq(p->name, ".."))
 		return -EINVAL;
-	memcpy(parent, path, start);
-	parent[start] = 0;
-	fd = open_below(c, parent, O_PATH | O_DIRECTORY, 0);
-	return fd == -ENOENT ? walk(c, parent, (struct node){S_IFDIR | 0755, NO_DEVICE}, true) : fd;
+	memcpy(wanted, path, start);
+	while (start && wanted[start - 1] == '/')
+		start--;
+	wanted[start] = 0;
+	if (!has_dots(wanted)) {
+		fd = open_below(c, wanted, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		if (fd >= 0)
+			memcpy(p->parent, wanted, start + 1);
+		if (fd != -ENOENT && fd != -ELOOP && fd != -ENOTDIR)
+			return fd;
+	}
+	return walk(c, wanted, (struct node){S_IFDIR | 0755, NO_DEVICE}, true, p->parent);
 }
 
 /* Whether something may be mounted here: labels, masks and sysctls go through /proc (CVE-2019-16884,
@@ -275,7 +339,7 @@ static long op_target(struct init *c, const struct argument *a)
 	u32 wanted = (u32)TRY(c, wanted_type(c, a), "target ", path);
 	fd = open_below(c, path, O_PATH, symlinks ? 0 : RESOLVE_NO_SYMLINKS);
 	if (fd == -ENOENT && wanted)
-		fd = walk(c, path, (struct node){wanted | (a[A_TARGET_MODE].i & 07777), NO_DEVICE}, symlinks);
+		fd = walk(c, path, (struct node){wanted | (a[A_TARGET_MODE].i & 07777), NO_DEVICE}, symlinks, NULL);
 	if ((fd == -ENOENT || fd == -ENOTDIR) && flags & TARGET_OPTIONAL)
 		return fill(c, slot, ABSENT, path);
 	TRY(c, fd, "target ", path);
@@ -290,11 +354,11 @@ static long op_target(struct init *c, const struct argument *a)
 }
 
 /* What was just made, pinned: it must still be of that type, and gets its owner and exact mode. */
-static long own_node(struct init *c, int parent, const char *name, struct node node, i64 uid, i64 gid)
+static long own_node(struct init *c, int parent, const struct place *p, struct node node, i64 uid, i64 gid)
 {
 	struct statx st;
 	long done;
-	held_fd fd = (int)sys(openat, parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	held_fd fd = (int)sys(openat, parent, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	done = look(fd, &st);
@@ -318,14 +382,14 @@ static long op_mkdir(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_MKDIR_PATH].s;
 	struct node node = {S_IFDIR | (a[A_MKDIR_MODE].i & 07777), NO_DEVICE};
-	char name[NAME_LIMIT + 1];
 	struct statx st;
-	held_fd parent = (int)TRY(c, open_parent(c, path, name), "mkdir ", path);
-	long made = make_node(parent, name, node);
-	if (made == -EEXIST && existing(parent, name, &st) == 0 && kind_of(&st) == S_IFDIR)
+	struct place p;
+	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "mkdir ", path);
+	long made = make_node(parent, p.name, node);
+	if (made == -EEXIST && existing(parent, p.name, &st) == 0 && kind_of(&st) == S_IFDIR)
 		return 0;
 	TRY(c, made, "mkdir ", path);
-	return TRY(c, own_node(c, parent, name, node, a[A_MKDIR_UID].i, a[A_MKDIR_GID].i), "mkdir ", path);
+	return TRY(c, own_node(c, parent, &p, node, a[A_MKDIR_UID].i, a[A_MKDIR_GID].i), "mkdir ", path);
 }
 
 /* The kernel's encoding of a device number for 32 bits (include/linux/kdev_t.h, new_encode_dev). */
@@ -340,24 +404,29 @@ static long op_mknod(struct init *c, const struct argument *a)
 	u32 mode = (u32)a[A_MKNOD_MODE].i, major = (u32)a[A_MKNOD_MAJOR].i, minor = (u32)a[A_MKNOD_MINOR].i;
 	bool numbered = (mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK;
 	struct node node = {mode, numbered ? device_number(major, minor) : NO_DEVICE};
-	char name[NAME_LIMIT + 1];
 	struct statx st;
-	held_fd parent = (int)TRY(c, open_parent(c, path, name), "mknod ", path);
-	long made = make_node(parent, name, node);
-	if (made == -EEXIST && existing(parent, name, &st) == 0 &&
+	struct place p;
+	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "mknod ", path);
+	long made = make_node(parent, p.name, node);
+	if (made == -EEXIST && existing(parent, p.name, &st) == 0 &&
 	    is_device(&st, mode & S_IFMT, numbered ? major : 0, numbered ? minor : 0))
 		return 0;
 	TRY(c, made, "mknod ", path);
-	return TRY(c, own_node(c, parent, name, node, a[A_MKNOD_UID].i, a[A_MKNOD_GID].i), "mknod ", path);
+	return TRY(c, own_node(c, parent, &p, node, a[A_MKNOD_UID].i, a[A_MKNOD_GID].i), "mknod ", path);
 }
 
 static long op_symlink(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_SYMLINK_PATH].s;
-	char name[NAME_LIMIT + 1];
-	held_fd parent = (int)TRY(c, open_parent(c, path, name), "symlink ", path);
-	long made = sys(symlinkat, a[A_SYMLINK_TO].s, parent, name);
-	return made == -EEXIST ? 0 : TRY(c, made, "symlink ", path);
+	struct statx st;
+	struct place p;
+	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "symlink ", path);
+	long made = sys(symlinkat, a[A_SYMLINK_TO].s, parent, p.name);
+	if (made == -EEXIST)
+		return 0;
+	TRY(c, made, "symlink ", path);
+	TRY(c, existing(parent, p.name, &st), "statx ", path);
+	return announce(c, p.parent, p.name, &st);
 }
 
 /* By now the rootfs is /; after setns there is no slot ROOT, and / is the container's. */
@@ -370,6 +439,6 @@ static long op_make_cwd(struct init *c, const struct argument *a)
 	}
 	held_fd fd = (int)open_below(c, path, O_PATH, 0);
 	if (fd == -ENOENT)
-		fd = (int)walk(c, path, (struct node){S_IFDIR | 0755, NO_DEVICE}, true);
+		fd = (int)walk(c, path, (struct node){S_IFDIR | 0755, NO_DEVICE}, true, NULL);
 	return fd < 0 ? FAIL(c, fd, "mkdir ", path) : 0;
 }

@@ -3,7 +3,7 @@
  * An operation returns 0 or a negative errno; FAIL remembers the innermost description on the way out.
  */
 
-enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, MSG_WARNING, MSG_STOPPED };
+enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, MSG_WARNING, MSG_STOPPED, MSG_CREATED };
 
 /* A failure without an errno, for instance a hook's exit status. */
 #define NO_ERRNO 4096
@@ -95,6 +95,14 @@ static long send_message(struct init *c, u32 kind, u32 value, long error, int fd
 		sent = sys(sendmsg, c->sock, &header, MSG_NOSIGNAL_FLAG);
 	while (sent == -EINTR);
 	return sent < 0 ? sent : 0;
+}
+
+/* A message about something that is no failure: the detail is used up by it. */
+static long tell(struct init *c, u32 kind, u32 value, long error)
+{
+	long sent = send_message(c, kind, value, error, -1);
+	c->detail = text_in(c->detail_text, sizeof c->detail_text);
+	return sent;
 }
 
 static _Noreturn void end(int status)

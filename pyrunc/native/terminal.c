@@ -22,7 +22,7 @@ static long mount_console(struct init *c, int slave)
 	struct statx st;
 	held_fd place = (int)open_below(c, "dev/console", O_PATH, RESOLVE_NO_SYMLINKS);
 	if (place == -ENOENT)
-		place = (int)walk(c, "dev/console", (struct node){S_IFREG | 0600, NO_DEVICE}, false);
+		place = (int)walk(c, "dev/console", (struct node){S_IFREG | 0600, NO_DEVICE}, false, NULL);
 	TRY(c, place, "create /dev/console");
 	TRY(c, look(place, &st), "statx /dev/console");
 	if (kind_of(&st) == S_IFDIR)
