@@ -12,22 +12,21 @@ from .ops import INIT, OPCODES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from .ops import Op
 
 MAGIC = 0x31525950
 MAX_LENGTH = 64 << 20
 
-#: name -> (opcode, kinds as a string), derived once
-_SHAPES = {
-    name: (OPCODES[name], "".join(argument.split(":")[1] for argument in shape.split()))
-    for name, shape in INIT.items()
-}
+def _shape(name: str, arguments: str) -> tuple[int, str, str]:
+    """Opcode, kinds, and for an op with numbers only the one format that packs it whole."""
+    kinds = "".join(argument.split(":")[1] for argument in arguments.split())
+    numbers = "" if kinds.strip("in") else f"<HH{len(kinds)}q"
+    return OPCODES[name], kinds, numbers
 
 
-def text(value: str) -> bytes:
-    """A string as the kernel will see it; bytes that came undecoded go back as they came."""
-    return value.encode("utf-8", "surrogateescape")
+_SHAPES = {name: _shape(name, arguments) for name, arguments in INIT.items()}
 
 
 def encode(ops: Iterable[Op]) -> bytes:
@@ -39,23 +38,27 @@ def encode(ops: Iterable[Op]) -> bytes:
     add = parts.append
     count = 0
     for op in ops:
-        opcode, kinds = _SHAPES[op.name]
-        if len(kinds) != len(op.args):
+        opcode, kinds, numbers = _SHAPES[op.name]
+        args: Any = op.args
+        if len(kinds) != len(args):
             raise ValueError(f"{op!r}: takes {len(kinds)} arguments")
-        add(pack("<HH", opcode, len(kinds)))
         count += 1
-        for kind, value in zip(kinds, op.args):
-            if kind == "i" or kind == "n":
+        if numbers:
+            add(pack(numbers, opcode, len(kinds), *args))
+            continue
+        add(pack("<HH", opcode, len(kinds)))
+        for kind, value in zip(kinds, args):
+            if kind == "s":
+                add(_string(value))
+            elif kind == "i" or kind == "n":
                 add(pack("<q", value))
-            elif kind == "s":
-                add(_string(value))  # type: ignore[arg-type]
             elif kind == "b":
-                add(pack("<I", len(value)))  # type: ignore[arg-type]
-                add(value)  # type: ignore[arg-type]
+                add(pack("<I", len(value)))
+                add(value)
             else:
-                add(pack("<I", len(value)))  # type: ignore[arg-type]
-                for item in value:  # type: ignore[union-attr]
-                    add(_string(item) if kind == "l" else pack("<q", item))  # type: ignore[arg-type]
+                add(pack("<I", len(value)))
+                for item in value:
+                    add(_string(item) if kind == "l" else pack("<q", item))
     length = 12 + sum(map(len, parts))
     if length > MAX_LENGTH:
         raise ValueError(f"the program has {length} bytes; the limit is {MAX_LENGTH}")
@@ -64,7 +67,7 @@ def encode(ops: Iterable[Op]) -> bytes:
 
 
 def _string(value: str) -> bytes:
-    data = text(value)
+    data = value.encode("utf-8", "surrogateescape")
     if b"\0" in data:
         raise ValueError(f"a NUL in {value!r}")
-    return pack("<I", len(data)) + data + b"\0"
+    return b"%b%b\0" % (pack("<I", len(data)), data)

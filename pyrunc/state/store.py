@@ -158,13 +158,16 @@ class Record:
             os.close(fd)
 
     def save(self, state: State) -> None:
-        self.write("state.json", dumps(state).encode("utf-8", "surrogateescape"))
+        """Replace state.json.  Only a finished creation is worth the wait for the disk: what a power failure
+        interrupts does not survive it in any form."""
+        durable = state["status"] != "creating"
+        self.write("state.json", dumps(state).encode("utf-8", "surrogateescape"), durable=durable)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Replace a file of the directory, atomically and durably."""
+    def write(self, name: str, data: bytes, *, durable: bool = False) -> None:
+        """Replace a file of the directory, atomically."""
         path = f"{self.directory}/{name}"
         try:
-            replace(path, data, 0o600)
+            replace(path, data, 0o600, durable=durable)
         except OSError as error:
             raise wrap(error, path) from None
 
@@ -189,7 +192,7 @@ class Record:
         os.rmdir(self.directory)
 
 
-def replace(path: str, data: bytes, mode: int) -> None:
+def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None:
     """Write ``data`` to a new file and rename it to ``path``; nothing is left behind on failure."""
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
@@ -198,7 +201,8 @@ def replace(path: str, data: bytes, mode: int) -> None:
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
-            os.fsync(fd)
+            if durable:
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.rename(temporary, path)
