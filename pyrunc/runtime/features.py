@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyrunc.host import seccomp
 from pyrunc.plan import capabilities, kernel, mount_options
 from pyrunc.runtime import version
+from pyrunc.spec.unimplemented import NOT_IMPLEMENTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,13 @@ def _linux() -> dict[str, Any]:
     return {
         "namespaces": sorted(kernel.NAMESPACES),
         "capabilities": list(capabilities.CAPS),
-        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+        "cgroup": {
+            "v1": True,
+            "v2": True,
+            "systemd": False,
+            "systemdUser": False,
+            "rdma": _implemented("linux.resources.rdma"),
+        },
         "seccomp": {
             "enabled": True,
             "actions": sorted(seccomp.ACTIONS),
@@ -51,11 +58,15 @@ def _linux() -> dict[str, Any]:
         },
         "apparmor": {"enabled": True},
         "selinux": {"enabled": True},
-        "intelRdt": {"enabled": False},
+        "intelRdt": {"enabled": _implemented("linux.intelRdt")},
         "memoryPolicy": {
             "modes": sorted(kernel.MEMORY_POLICIES),
             "flags": sorted(kernel.MEMORY_POLICY_FLAGS),
         },
         "mountExtensions": {"idmap": {"enabled": True}},
-        "netDevices": {"enabled": True},
+        "netDevices": {"enabled": _implemented("linux.netDevices")},
     }
+
+
+def _implemented(path: str) -> bool:
+    return path not in NOT_IMPLEMENTED

@@ -13,7 +13,7 @@ import pytest
 import pyrunc
 
 MAIN = Path(pyrunc.__path__[0], "__main__.py")
-COMMAND = (sys.executable, "-I", "-S", "-X", "utf8", str(MAIN))
+COMMAND = (sys.executable, "-I", "-S", "-X", "utf8", "-X", f"pyrunc_prefix={sys.prefix}", str(MAIN))
 
 
 def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
