@@ -103,16 +103,17 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
         b.on_container(where + ".source", "copy_symlink", slot, source, destination)
     else:
         tree = OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0)
-        _source_list(b, mount, options)(where + ".source", "open_tree", slot, source, tree)
+        # An id-mapped mount needs the capabilities of its file system's owner: the host's.
+        add = b.on_host if _wants_id_map(mount, options) else b.on_source
+        add(where + ".source", "open_tree", slot, source, tree)
     place = target(b, where, destination, CREATE_LIKE, like=slot)
     _id_map(b, where, mount, options, slot)
+    if _wants_id_map(mount, options) or not rootfs.is_default(b):
+        flags = rootfs.propagation(b)
+        recursive = int(bool(flags & MS_REC))
+        b.on_container(where + ".options", "mount_attr", slot, 0, 0, flags & ~MS_REC, recursive, -1)
     attributes(b, where, slot, options, inherited=True)
     b.on_container(where, "attach", slot, place)
-
-
-def _source_list(b: Builder, mount: Mount, options: Options):  # type: ignore[no-untyped-def]
-    """An id-mapped mount needs the capabilities of its file system's owner: the host's."""
-    return b.on_host if _wants_id_map(mount, options) else b.on_source
 
 
 def _wants_id_map(mount: Mount, options: Options) -> bool:
@@ -174,9 +175,6 @@ def parse_id_map(value: str) -> tuple[str, str]:
 def attributes(b: Builder, where: str, slot: int, options: Options, *, inherited: bool) -> None:
     """Attributes and propagation of the detached mount, in the order in which runc applies them."""
     where += ".options"
-    if inherited and not rootfs.is_default(b):
-        flags = rootfs.propagation(b)
-        b.on_container(where, "mount_attr", slot, 0, 0, flags & ~MS_REC, int(bool(flags & MS_REC)), -1)
     if inherited and (options.attr_set or options.attr_clear):
         b.on_container(where, "mount_attr", slot, options.attr_set, options.attr_clear, 0, 0, -1)
     if options.recursive_set or options.recursive_clear:

@@ -144,7 +144,7 @@ class Creation:
         )
         self.plan = plan_create(self.spec, self.facts, request)
         root = self.record.directory.rpartition("/")[0]
-        self.plan.set_filter(bundles.filter_of(self.spec, root, self.facts["machine"]))
+        self.plan.set_filter(bundles.filter_of(self.spec, root + "/.seccomp", self.facts["machine"]))
         return data, rootfs
 
     def _converse(self, program: list[Op], after: dict[int, list[Op]], context: execute.Context) -> None:

@@ -65,7 +65,7 @@ def join(
             cgroups=directories(state["cgroups"], cgroups),
         )
         root = record.directory.rpartition("/")[0]
-        plan.set_filter(bundles.filter_of(spec, root, facts["machine"]))
+        plan.set_filter(bundles.filter_of(spec, root + "/.seccomp", facts["machine"]))
         _, program, after = split(plan)
         talk = Conversation(program, warn)
         text = dumps(states.document(state, machine.RUNNING, state["pid"]))

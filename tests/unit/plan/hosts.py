@@ -1,0 +1,64 @@
+"""Facts of hosts that no test has to run on, and the request that golden plans are made for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyrunc.plan.facts import HostFacts, Request
+
+ALL_CAPS = (1 << 41) - 1
+V1 = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+
+
+def root_v2() -> HostFacts:
+    """Root of a host with cgroup v2 alone."""
+    return {
+        "uid": 0,
+        "gid": 0,
+        "caps": ALL_CAPS,
+        "bounding": ALL_CAPS,
+        "last_cap": 40,
+        "initial_userns": True,
+        "kernel": (6, 12),
+        "machine": "x86_64",
+        "apparmor": False,
+        "selinux": False,
+        "namespaces": NAMESPACES,
+        "subuids": (),
+        "subgids": (),
+        "cgroup": {"mode": "v2", "mounts": {"": "/sys/fs/cgroup"}, "own": {"": "/user.slice"}},
+    }
+
+
+def root_v1() -> HostFacts:
+    """Root of a host with cgroup v1: cpu and cpuacct are mounted together, systemd is a named hierarchy."""
+    facts = root_v2()
+    mounts = {name: f"/sys/fs/cgroup/{name}" for name in V1}
+    mounts["cpu"] = mounts["cpuacct"] = "/sys/fs/cgroup/cpu,cpuacct"
+    mounts["name=systemd"] = "/sys/fs/cgroup/systemd"
+    facts["cgroup"] = {"mode": "v1", "mounts": mounts, "own": {name: "/" for name in mounts}}
+    return facts
+
+
+def user() -> HostFacts:
+    """An ordinary user with a range of subordinate ids."""
+    facts = root_v2()
+    facts.update(uid=1000, gid=1000, caps=0, subuids=((100000, 65536),), subgids=((100000, 65536),))
+    return facts
+
+
+def request(**changes: object) -> Request:
+    found: Request = {
+        "id": "golden",
+        "bundle": "/bundle",
+        "state_dir": "/run/pyrunc/golden",
+        "no_pivot": False,
+        "no_new_keyring": False,
+        "preserve_fds": 0,
+        "cgroup_manager": "cgroupfs",
+        "extra_env": [],
+    }
+    found.update(changes)  # type: ignore[typeddict-item]
+    return found
