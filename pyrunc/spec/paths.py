@@ -49,8 +49,9 @@ def strings(document: object) -> Iterable[tuple[str, str]]:
             yield path, value
         elif isinstance(value, dict):
             for key, item in value.items():
-                yield path, key
-                rest.append((join(path, key), item))
+                name = join(path, key)
+                yield name, key
+                rest.append((name, item))
         elif isinstance(value, list):
             rest.extend((f"{path}[{index}]", item) for index, item in enumerate(value))
 

@@ -1,0 +1,46 @@
+"""What the tests of the spec layer share: a valid config to break, and what load_spec says of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+from pyrunc.errors import SpecError
+from pyrunc.spec import load, template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT: dict[str, Any] = dict(template.default(rootless=False, uid=0, gid=0))
+MISSING = object()
+
+
+def config(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The default config, changed: keys are dotted paths, a number is an index, MISSING takes it out."""
+    changed = copy.deepcopy(DEFAULT)
+    for path, value in (changes or {}).items():
+        *parents, last = (int(key) if key.isdecimal() else key for key in path.split("."))
+        target: Any = changed
+        for key in parents:
+            if isinstance(target, dict):
+                target = target.setdefault(key, {})
+            else:
+                target = target[key]
+        if value is MISSING:
+            del target[last]
+        elif isinstance(target, list) and last == len(target):
+            target.append(value)
+        else:
+            target[last] = value
+    return changed
+
+
+def said(document: object, read: Callable[[bytes], object] = load.load_spec) -> list[str]:
+    """The lines that refuse a document, [] when it is taken."""
+    try:
+        read(json.dumps(document).encode())
+    except SpecError as error:
+        assert str(error) == "\n".join(map(str, error.violations))
+        return str(error).split("\n")
+    return []
