@@ -46,6 +46,7 @@ class Outcome:
         self.statuses: dict[int, int] = {}
         self.stderr = ""
         self.stdout = ""
+        self.pid = 0  # of the process that was spawned; its first one, before a clone
 
     @property
     def failure(self) -> Message | None:
@@ -109,6 +110,7 @@ def drive(
         pid = os.posix_spawn(
             executable, ["pyrunc-init", *map(str, handed), *extra], env or {}, file_actions=actions
         )
+        outcome.pid = pid
         for number in (fd, null, *handed):
             os.close(number)
         theirs.close()
