@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Path -> the values that ask for nothing; with {} or [] among them, an object or array of only such values too.
+#: Path -> the values that ask for nothing; with {} or [] there, an object or array of nothing else as well.
 NOT_IMPLEMENTED: dict[str, tuple[object, ...]] = {
     "linux.intelRdt": (),
     "linux.resources.blockIO": ({}, [], 0),

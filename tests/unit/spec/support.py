@@ -23,10 +23,7 @@ def config(changes: dict[str, Any] | None = None) -> dict[str, Any]:
         *parents, last = (int(key) if key.isdecimal() else key for key in path.split("."))
         target: Any = changed
         for key in parents:
-            if isinstance(target, dict):
-                target = target.setdefault(key, {})
-            else:
-                target = target[key]
+            target = target.setdefault(key, {}) if isinstance(target, dict) else target[key]
         if value is MISSING:
             del target[last]
         elif isinstance(target, list) and last == len(target):
@@ -38,9 +35,13 @@ def config(changes: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def said(document: object, read: Callable[[bytes], object] = load.load_spec) -> list[str]:
     """The lines that refuse a document, [] when it is taken."""
+    error = refusal(json.dumps(document).encode(), read)
+    return str(error).split("\n") if error else []
+
+
+def refusal(data: bytes, read: Callable[[bytes], object] = load.load_spec) -> SpecError | None:
     try:
-        read(json.dumps(document).encode())
+        read(data)
     except SpecError as error:
-        assert str(error) == "\n".join(map(str, error.violations))
-        return str(error).split("\n")
-    return []
+        return error
+    return None

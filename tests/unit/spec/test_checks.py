@@ -17,6 +17,7 @@ ALLOW = {"defaultAction": "SCMP_ACT_ALLOW"}
 DEADLINE = {"policy": "SCHED_DEADLINE", "runtime": 2000, "deadline": 3000, "period": 4000}
 BIND = {"destination": "/x", "source": "/x", "options": ["bind"]}
 OTHER = "for another platform; pyrunc makes Linux containers"
+HOST = "not a kernel parameter of a namespace, so it would change the host"
 LATER = "not implemented by pyrunc yet"
 
 
@@ -151,8 +152,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"linux.sysctl": {"kernel.core_pattern": "|/x"}},
         [
-            'linux.sysctl["kernel.core_pattern"]: not a kernel parameter of a namespace, '
-            "so it would change the host"
+            f'linux.sysctl["kernel.core_pattern"]: {HOST}',
         ],
     ),
     (

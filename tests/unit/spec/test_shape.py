@@ -10,6 +10,15 @@ from pyrunc.spec import load
 from tests.unit.spec.support import MISSING, config, said
 
 NAMESPACES = "pid, network, mount, ipc, uts, user, cgroup, time"
+PROPAGATIONS = "private, rprivate, shared, rshared, slave, rslave, unbindable, runbindable"
+ACTIONS = (
+    "SCMP_ACT_KILL, SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_THREAD, SCMP_ACT_TRAP, SCMP_ACT_ERRNO, "
+    "SCMP_ACT_TRACE, SCMP_ACT_ALLOW, SCMP_ACT_LOG, SCMP_ACT_NOTIFY"
+)
+FLAGS = (
+    "SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW, "
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+)
 UINT64 = 18446744073709551615
 
 CASES: list[tuple[dict[str, Any], str]] = [
@@ -49,8 +58,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"linux.namespaces.0.type": 5}, "linux.namespaces[0].type: expected string, got 5"),
     (
         {"linux.rootfsPropagation": "public"},
-        'linux.rootfsPropagation: "public" is not one of private, rprivate, shared, rshared, slave, rslave, '
-        'unbindable, runbindable, ""',
+        f'linux.rootfsPropagation: "public" is not one of {PROPAGATIONS}, ""',
     ),
     (
         {"linux.personality": {"domain": "BSD"}},
@@ -83,14 +91,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"linux.seccomp": {"defaultAction": "ALLOW"}},
-        'linux.seccomp.defaultAction: "ALLOW" is not one of SCMP_ACT_KILL, SCMP_ACT_KILL_PROCESS, '
-        "SCMP_ACT_KILL_THREAD, SCMP_ACT_TRAP, SCMP_ACT_ERRNO, SCMP_ACT_TRACE, SCMP_ACT_ALLOW, SCMP_ACT_LOG, "
-        "SCMP_ACT_NOTIFY",
+        f'linux.seccomp.defaultAction: "ALLOW" is not one of {ACTIONS}',
     ),
     (
         {"linux.seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "flags": ["NEW"]}},
-        'linux.seccomp.flags[0]: "NEW" is not one of SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, '
-        "SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        f'linux.seccomp.flags[0]: "NEW" is not one of {FLAGS}',
     ),
     ({"hostname": {"x": "y" * 200}}, "hostname: expected string, got an object"),
     ({"process.terminal": "y" * 200}, f'process.terminal: expected boolean, got "{"y" * 59}…"'),
