@@ -3,13 +3,13 @@
 A script's own bytecode is never cached, so this file holds no more than the way to ``pyrunc.cli.lean``.
 """
 
-import os
+import posix
 import sys
 
 if not __package__:  # run as a script, isolated: nothing has put the package on the path
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0] or ".")
 
 from pyrunc.cli.lean import main
 
-# Finalising the interpreter takes milliseconds and has nothing to do: output goes through os.write.
-os._exit(main(sys.argv[1:]))
+# Finalising the interpreter takes milliseconds and has nothing to do: output goes through write(2).
+posix._exit(main(sys.argv[1:]))

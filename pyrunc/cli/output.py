@@ -6,7 +6,7 @@ has its own idea of encodings; the output here is UTF-8, and file names go out a
 
 from __future__ import annotations
 
-import os
+import posix
 
 from pyrunc.errors import HostError
 
@@ -43,7 +43,7 @@ def _write(fd: int, text: str) -> None:
     data = memoryview(text.encode("utf-8", "surrogateescape"))
     while data:
         try:
-            data = data[os.write(fd, data) :]
+            data = data[posix.write(fd, data) :]
         except BlockingIOError:  # somebody else's O_NONBLOCK on the same open file
             import select
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 # ruff: noqa: ARG002  (the signatures of methods are click's)
 import difflib
 import os
+import posix
 import sys
 from contextlib import contextmanager
 
@@ -36,8 +37,9 @@ SWITCHES = {"h": "help", "v": "version"}
 def read(argv: list[str]) -> Line | int:
     """Parse ``argv``; an exit status where it asked for help or completion.  Raises Misuse."""
     program = build()
-    if COMPLETION in os.environ:
-        return shell_complete(program, {}, version.NAME, COMPLETION, os.environ[COMPLETION])
+    instruction = posix.environ.get(COMPLETION)
+    if instruction is not None:
+        return shell_complete(program, {}, version.NAME, COMPLETION.decode(), instruction.decode())
     try:
         with program.make_context(version.NAME, list(argv)) as context:
             line: Line | int = program.invoke(context)

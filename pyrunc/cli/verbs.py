@@ -5,7 +5,7 @@ Nothing is decided here: what an option means to a container is the runtime's bu
 
 from __future__ import annotations
 
-import os
+import posix
 
 from pyrunc.cli.output import out, reason
 from pyrunc.errors import HostError, UsageError
@@ -211,7 +211,7 @@ def _root(line: Line, *, needed: bool = True) -> str:
     if given == "":
         raise UsageError("--root: must not be empty")
     if given is None:
-        return root.default() if needed else root.expected()
+        return root.default(posix.environ) if needed else root.expected(posix.environ)
     return _absolute(str(given))
 
 
@@ -240,14 +240,20 @@ def _bundle(line: Line) -> str:
 
 
 def _absolute(path: str) -> str:
-    if path.startswith("/"):
-        return os.path.normpath("/" + path.lstrip("/"))
+    """Absolute, without ``.``, ``..`` and empty components; by its letters, as Go's filepath.Abs does it."""
     try:
-        return os.path.abspath(path)
+        words = path.split("/") if path.startswith("/") else f"{posix.getcwd()}/{path}".split("/")
     except FileNotFoundError:
         raise HostError(
             "the current directory does not exist any more", where=path, hint="give an absolute path"
         ) from None
+    kept: list[str] = []
+    for word in words:
+        if word == "..":
+            del kept[-1:]
+        elif word not in ("", "."):
+            kept.append(word)
+    return "/" + "/".join(kept)
 
 
 def _process(path: Value) -> Process | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posix
 import re
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_mistake_behind_the_command_is_logged_where_the_global_options_say() -
 def test_the_shell_completes_commands_options_and_choices(
     words: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(lean.COMPLETION, "bash_complete")
+    monkeypatch.setitem(posix.environ, lean.COMPLETION, b"bash_complete")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
     assert lean.read([]) == 0

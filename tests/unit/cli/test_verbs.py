@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,11 @@ def test_a_user_that_is_no_number_is_refused(text: str) -> None:
         verbs._user(text)
 
 
+@given(st.lists(st.sampled_from(["", ".", "..", "a", "b c", "é"]), max_size=6).map("/".join))
+def test_a_path_is_made_absolute_as_the_library_does_it(path: str) -> None:
+    assert verbs._absolute(path) == os.path.abspath(path).replace("//", "/")
+
+
 def test_an_empty_root_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert lean.main(["--root", "", "list"]) == 1
     assert capfd.readouterr().err == "pyrunc: --root: must not be empty\n"
@@ -144,15 +150,14 @@ def test_an_empty_root_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
 def test_the_default_root_depends_on_who_asks(
     uid: int, userns: bool, environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(posix, "geteuid", lambda: uid)
     monkeypatch.setattr(root, "_in_user_namespace", lambda: userns)
-    assert root.default() == root.expected() == expected
+    variables = {name.encode(): value.encode() for name, value in environment.items()}
+    assert root.default(variables) == root.expected(variables) == expected
 
 
 def test_without_xdg_runtime_dir_an_ordinary_user_has_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(posix, "geteuid", lambda: 1000)
     with pytest.raises(HostError, match=r"^XDG_RUNTIME_DIR is not set \(set it, or give --root DIR\)$"):
-        root.default()
-    assert root.expected() == "/run/user/1000/pyrunc"
+        root.default({})
+    assert root.expected({}) == "/run/user/1000/pyrunc"
