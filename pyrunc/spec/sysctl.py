@@ -65,6 +65,6 @@ def violations(parameters: Iterable[str], owned: Container[str]) -> Iterator[Vio
         elif any(part in ("", ".", "..") for part in file(name).split("/")):
             yield Violation(where, "not a path below /proc/sys")
         elif kind not in owned:
-            yield Violation(where, f"needs a {kind} namespace in linux.namespaces")
+            yield Violation(where, f"needs a namespace of type {kind} in linux.namespaces")
         elif file(name) == "kernel/hostname":
             yield Violation(where, "conflicts with hostname, which is the way to set it")

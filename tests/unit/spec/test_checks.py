@@ -165,7 +165,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"linux.sysctl": {"kernel.shmmax": "1"}, "linux.namespaces.2": {"type": "cgroup"}},
-        ['linux.sysctl["kernel.shmmax"]: needs a ipc namespace in linux.namespaces'],
+        ['linux.sysctl["kernel.shmmax"]: needs a namespace of type ipc in linux.namespaces'],
     ),
     (
         {"linux.sysctl": {"kernel.hostname": "x"}},
