@@ -16,7 +16,7 @@ def default(environment: Mapping[bytes, bytes] | None = None) -> str:
 
     Root of a user namespace is everybody else: podman without root runs the runtime that way.  There, too,
     USER=root says that somebody has become root of it on purpose (``unshare -r`` keeps the old name).
-    ``environment`` defaults to ``os.environb``, which a program may have changed; the command line gives its own.
+    ``environment`` defaults to ``os.environb``, which a program may have changed.
     """
     if environment is None:
         import os
