@@ -27,22 +27,24 @@ VERBS = ("create", "state", "start", "exec", "kill", "delete")
 class Runtime:
     """A runtime to compare: its name, its command with global options, and a root of its own."""
 
-    __slots__ = ("command", "ids", "name", "private")
+    __slots__ = ("command", "ids", "name", "pid_file", "private")
 
     def __init__(self, name: str, command: list[str], scratch: Path, *, private: bool = False) -> None:
         self.name = name
         self.command = [*command, "--root", str(scratch / f"state-{name.replace(' ', '-')}")]
         self.private = private
-        self.ids = (f"bench-{os.getpid()}-{name.split()[0]}-{number}" for number in itertools.count())
+        word = name.replace(",", "").replace(" ", "-")
+        self.pid_file = str(scratch / f"{word}.pid")
+        self.ids = (f"bench-{os.getpid()}-{word}-{number}" for number in itertools.count())
 
     def run(self, bundle: Path) -> Timings:
         return {"run": spawn([*self.command, "run", "--bundle", str(bundle), next(self.ids)])}
 
     def short(self, bundle: Path) -> Timings:
         """create, start, delete of a program that ends by itself."""
-        name, pid_file = next(self.ids), str(bundle / f"{self.name.split()[0]}.pid")
-        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", pid_file, name])}
-        pid = int(Path(pid_file).read_text())
+        name = next(self.ids)
+        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name])}
+        pid = int(Path(self.pid_file).read_text())
         taken["start"] = spawn([*self.command, "start", name])
         reap(pid)
         taken["delete"] = spawn([*self.command, "delete", name])
@@ -50,9 +52,9 @@ class Runtime:
 
     def verbs(self, bundle: Path) -> Timings:
         """Every verb apart, on a program that waits to be killed."""
-        name, pid_file = next(self.ids), str(bundle / f"{self.name.split()[0]}.pid")
-        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", pid_file, name])}
-        pid = int(Path(pid_file).read_text())
+        name = next(self.ids)
+        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name])}
+        pid = int(Path(self.pid_file).read_text())
         taken["start"] = spawn([*self.command, "start", name])
         taken["state"] = spawn([*self.command, "state", name])
         taken["exec"] = spawn([*self.command, "exec", name, "/bin/true"])
@@ -138,10 +140,12 @@ def collect(scratch: Path, large: dict[str, Any] | None) -> dict[str, list[Case]
     groups["run"].append(Case("Python API", api(small, scratch / "state-api")))
     if large is not None:
         bundle = make_bundle(scratch / "large", large, "true")
+        large["linux"].pop("resources", None)  # limits cannot be applied without a cgroup
+        unlimited = make_bundle(scratch / "unlimited", large, "true")
         groups["config"] = [
             labelled(case(runtime, runtime.short, folder), f"{runtime.name}, {size}")
             for runtime in every
-            for size, folder in (("small", small), ("podman's", bundle))
+            for size, folder in (("small", small), ("podman's", unlimited if runtime.private else bundle))
         ]
     return groups
 

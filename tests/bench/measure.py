@@ -13,7 +13,10 @@ import os
 import statistics
 import subprocess
 import time
+import traceback
 from typing import TYPE_CHECKING
+
+from pyrunc.errors import PyruncError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +49,10 @@ def reap(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
+class WorkerDied(Exception):
+    """A case raised what it may not raise."""
+
+
 class Worker:
     """A child process that runs cases by their index and answers with timings, or with why it cannot."""
 
@@ -56,8 +63,12 @@ class Worker:
         if self.pid == 0:
             os.close(ask_write)
             os.close(answer_read)
-            with os.fdopen(ask_read) as asked, os.fdopen(answer_write, "w") as answers:
-                serve(cases, setup, asked, answers)
+            try:
+                with os.fdopen(ask_read) as asked, os.fdopen(answer_write, "w") as answers:
+                    serve(cases, setup, asked, answers)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
             os._exit(0)
         os.close(ask_read)
         os.close(answer_write)
@@ -68,11 +79,18 @@ class Worker:
         self.ask.write(f"{index}\n")
         self.ask.flush()
         line = self.answers.readline()
-        answer = json.loads(line) if line else "the worker has died"
+        if not line:
+            raise WorkerDied("a worker has died; its traceback is above")
+        answer = json.loads(line)
         return answer if isinstance(answer, str) else {str(key): float(value) for key, value in answer.items()}
 
     def close(self) -> None:
-        self.ask.close()
+        # Not by end of file: a worker that was forked later holds this pipe open, too.
+        try:
+            self.ask.write("end\n")
+            self.ask.close()
+        except BrokenPipeError:
+            pass  # it has died, and said why
         self.answers.close()
         os.waitpid(self.pid, 0)
 
@@ -85,11 +103,13 @@ def serve(cases: Sequence[Callable[[], Timings]], setup: Sequence[str], asked: I
         problem = private_mounts(setup)
     gc.disable()
     for line in asked:
+        if line == "end\n":
+            return
         answer: Timings | str = problem
         if not problem:
             try:
                 answer = cases[int(line)]()
-            except (CommandFailed, OSError) as error:
+            except (CommandFailed, OSError, PyruncError) as error:
                 answer = str(error)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
