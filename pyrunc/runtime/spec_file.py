@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import HostError, UsageError
-from pyrunc.spec import template
 from pyrunc.spec.jsontext import dumps_pretty
+from pyrunc.spec.template import default
 
 NAME = "config.json"
 
 
 def write(bundle: str, *, rootless: bool) -> None:
     """Write the default config.json into the directory ``bundle``; an existing one is never replaced."""
-    text = dumps_pretty(template.default(rootless, os.geteuid(), os.getegid()), "\t") + "\n"
+    text = dumps_pretty(default(rootless, os.geteuid(), os.getegid()), "\t") + "\n"
     path = f"{bundle}/{NAME}"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
