@@ -13,7 +13,7 @@ from pyrunc.plan.ops import Op
 from pyrunc.plan.wire import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED = range(1, 10)
@@ -89,12 +89,12 @@ def drive(
     *extra: str,
     answer: Callable[[Message, Outcome], bool] | None = None,
     seals: int = _SEALS,
-    inherit: Sequence[int] = (),
+    inherit: Mapping[int, int] | None = None,
     env: dict[str, str] | None = None,
 ) -> Outcome:
     """Run a program.  ``answer`` is called before a message is answered; False hangs up instead.
 
-    Inherited descriptors keep their numbers.
+    ``inherit`` says which descriptors the program gets besides: its number of them -> ours.
     """
     data = program if isinstance(program, bytes) else encode(program)
     outcome = Outcome()
@@ -105,7 +105,8 @@ def drive(
     # High numbers, so that preserved descriptors have room.
     handed = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 200) for number in (theirs.fileno(), fd)]
     actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2)]
-    actions += [(os.POSIX_SPAWN_DUP2, number, number) for number in (*handed, *inherit)]
+    actions += [(os.POSIX_SPAWN_DUP2, number, number) for number in handed]
+    actions += [(os.POSIX_SPAWN_DUP2, source, number) for number, source in (inherit or {}).items()]
     try:
         pid = os.posix_spawn(
             executable, ["pyrunc-init", *map(str, handed), *extra], env or {}, file_actions=actions
