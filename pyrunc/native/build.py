@@ -15,6 +15,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 ARCHITECTURES = frozenset({"x86_64", "aarch64"})
@@ -22,14 +26,31 @@ ARCHITECTURES = frozenset({"x86_64", "aarch64"})
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 #: Without a libc there is no thread area, which a stack protector reads its canary from.
 FREESTANDING = (
-    "-Os", "-ffreestanding", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-pie",
-    "-nostdlib", "-nostartfiles", "-static",
-    "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,norelro", "-Wl,-z,noseparate-code", "-Wl,--gc-sections", "-s",
+    "-Os",
+    "-ffreestanding",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-pie",
+    "-nostdlib",
+    "-nostartfiles",
+    "-static",
+    "-Wl,--build-id=none",
+    "-Wl,-z,noexecstack",
+    "-Wl,-z,norelro",
+    "-Wl,-z,noseparate-code",
+    "-Wl,--gc-sections",
+    "-s",
 )
 #: memcpy and memset are written as loops; gcc must not turn these loops into calls of themselves.
 GCC_ONLY = ("-fno-tree-loop-distribute-patterns",)
-SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-DPYRUNC_HOSTED",
-             "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = (
+    "-O1",
+    "-g",
+    "-fno-omit-frame-pointer",
+    "-DPYRUNC_HOSTED",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 
 
 class BuildError(Exception):
@@ -66,13 +87,14 @@ def build(
 ) -> Path:
     """Build ``pyrunc-init`` and ``pyrunc`` into ``outdir``; returns the path of pyrunc-init.
 
-    ``test`` adds the sync points and fault injection, ``sanitize`` builds pyrunc-init with a libc and ASan and
-    UBSan (and no launcher), ``source`` is the directory that an editable install takes the package from.
+    ``test`` adds the sync points and fault injection, ``sanitize`` builds pyrunc-init with a libc, ASan
+    and UBSan (and no launcher), ``source`` is the directory that an editable install takes the package from.
     Raises BuildError.
     """
     machine = platform.machine()
     if machine not in ARCHITECTURES or sys.platform != "linux":
-        raise BuildError(f"pyrunc runs on Linux on {' and '.join(sorted(ARCHITECTURES))}; this is {sys.platform} on {machine}")
+        wanted = " and ".join(sorted(ARCHITECTURES))
+        raise BuildError(f"pyrunc runs on Linux on {wanted}; this is {sys.platform} on {machine}")
     out = Path(outdir)
     out.mkdir(parents=True, exist_ok=True)
     command = shlex.split(cc) if cc else compiler()
@@ -87,22 +109,26 @@ def build(
     if not sanitize:
         if source is not None:
             # The text of a C string literal: octal for whatever is not plain.
-            text = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in os.fsencode(source))
+            text = "".join(
+                chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in os.fsencode(source)
+            )
             defines.append(f'-DPYRUNC_SOURCE="{text}"')
         _compile([*command, *WARNINGS, *flags, *defines], "launcher.c", out / "pyrunc")
     return init
 
 
-def _generator():  # type: ignore[no-untyped-def]
+def _generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("pyrunc_native_generate", HERE / "generate.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def _is_gcc(command: list[str]) -> bool:
-    result = subprocess.run([*command, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False)
+    ask = [*command, "-dM", "-E", "-x", "c", os.devnull]
+    result = subprocess.run(ask, capture_output=True, text=True, check=False)
     if result.returncode:
         raise BuildError(f"{shlex.join(command)} does not work: {result.stderr.strip()}")
     return "__clang__" not in result.stdout
@@ -121,9 +147,9 @@ def _compile(command: list[str], file: str, output: Path) -> None:
 
 
 def _hint(stderr: str) -> str:
-    if "linux/" in stderr or "asm/" in stderr:
-        if "No such file" in stderr or "not found" in stderr:
-            return "the kernel's headers are missing: install linux-libc-dev (Debian, Ubuntu) or kernel-headers (Fedora)"
+    missing = "No such file" in stderr or "not found" in stderr
+    if missing and ("linux/" in stderr or "asm/" in stderr):
+        return "the kernel's headers are missing: install linux-libc-dev (Debian) or kernel-headers (Fedora)"
     return ""
 
 

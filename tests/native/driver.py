@@ -39,7 +39,7 @@ class Message(NamedTuple):
 
 
 class Outcome:
-    """``messages`` in order, exit ``statuses`` by pid (negative: a signal), and what it wrote to ``stderr``."""
+    """``messages`` in order, exit ``statuses`` by pid (negative: a signal), what it wrote to ``stderr``."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_GNU_STACK = 1, 2, 3, 0x6474E551
 EXECUTABLE, WRITABLE = 1, 2
+SOURCE = '/some where/"quoted"\\?/ä'
 
 
 def segments(path: Path) -> list[tuple[int, int]]:
@@ -25,7 +26,7 @@ def segments(path: Path) -> list[tuple[int, int]]:
     assert data[:5] == b"\x7fELF\x02"
     (offset,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
-    return [struct.unpack_from("<II", data, offset + size * n) for n in range(count)]  # type: ignore[misc]
+    return [struct.unpack_from("<II", data, offset + size * n) for n in range(count)]
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
@@ -35,15 +36,18 @@ def test_programs_are_small_static_and_free_of_warnings(
 ) -> None:
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")
-    init = builder.build(tmp_path, cc=compiler, test=test, source="/some where/\"quoted\"\\?/ä")
+    init = builder.build(tmp_path, cc=compiler, test=test, source=SOURCE)
     for path, limit in ((init, 64 << 10), (tmp_path / "pyrunc", 16 << 10)):
         assert path.stat().st_size <= limit
         assert path.stat().st_mode & 0o111 == 0o111
         kinds = segments(path)
         assert not {PT_INTERP, PT_DYNAMIC} & {kind for kind, _ in kinds}
         for kind, flags in kinds:
-            assert kind not in (PT_LOAD, PT_GNU_STACK) or flags & (EXECUTABLE | WRITABLE) != EXECUTABLE | WRITABLE
-    assert "/some where/\"quoted\"\\?/ä".encode() in (tmp_path / "pyrunc").read_bytes()
+            assert (
+                kind not in (PT_LOAD, PT_GNU_STACK)
+                or flags & (EXECUTABLE | WRITABLE) != EXECUTABLE | WRITABLE
+            )
+    assert SOURCE.encode() in (tmp_path / "pyrunc").read_bytes()
     assert (b"injected failure" in init.read_bytes()) == test
 
 
@@ -55,11 +59,14 @@ def test_no_symbol_of_a_libc_is_wanted(builder: ModuleType, tmp_path: Path) -> N
         output = tmp_path / name
         command = ["gcc", "-std=gnu11", *flags, *builder.GCC_ONLY, f"-I{tmp_path}", f"{name}.c", "-o", output]
         subprocess.run(command, cwd=builder.HERE, check=True)
-        symbols = subprocess.run(["nm", "--extern-only", output], capture_output=True, text=True, check=True).stdout
+        symbols = subprocess.run(
+            ["nm", "--extern-only", output], capture_output=True, text=True, check=True
+        ).stdout
         defined = {line.split()[-1] for line in symbols.splitlines()}
         linker = {"__bss_start", "_edata", "_end", "_GLOBAL_OFFSET_TABLE_"}
         assert defined - linker <= {"_start", "start_c", "memcpy", "memmove", "memset", "memcmp"}
-        data = [line for line in symbols.splitlines() if line.split()[-2] in "BbDd" and line.split()[-1] not in linker]
+        words = [line.split() for line in symbols.splitlines()]
+        data = [name for *_, kind, name in words if kind in "BbDd" and name not in linker]
         assert not data, "state outside of struct init"
 
 
@@ -71,8 +78,10 @@ def test_the_header_has_every_op_in_the_order_of_the_table(generator: ModuleType
         before, at = at, text.index(f'{{"{name}", "{kinds}"}}')
         assert before < at
         for number, argument in enumerate(shape.split()):
-            enumerators = text[text.index(f"enum {{ A_{name.upper()}_{shape.split(':')[0].upper()}") :].split("}")[0]
-            assert enumerators.split("{")[1].split(",")[number].strip() == f"A_{name}_{argument.split(':')[0]}".upper()
+            first = f"enum {{ A_{name}_{shape.split(':')[0]}".upper().replace("ENUM", "enum")
+            enumerators = text[text.index(first) :].split("}")[0]
+            wanted = f"A_{name}_{argument.split(':')[0]}".upper()
+            assert enumerators.split("{")[1].split(",")[number].strip() == wanted
     assert f"#define SLOT_LIMIT {ops.SLOT_LIMIT}\n" in text
     assert f"#define TARGET_OPTIONAL {ops.TARGET_OPTIONAL}\n" in text
 
@@ -90,7 +99,7 @@ def test_without_a_compiler_the_error_names_the_package(
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(builder.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(builder.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(builder.BuildError, match="apt-get install gcc"):
         builder.build(tmp_path / "out")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,7 +37,7 @@ programs = st.lists(any_op, max_size=6).map(encode)
 
 
 class Reader:
-    """The wire format once more, as docs/internals.md has it: the model that the C decoder is compared with."""
+    """The wire format once more, as docs/internals.md has it: the model for the C decoder."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -98,7 +98,9 @@ def judge(executable: Path, data: bytes) -> None:
         assert outcome.failed(errno.EPROTO, NOT_AN_OP)
 
 
-relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @relaxed
@@ -134,14 +136,21 @@ def test_a_program_that_is_cut_off_or_longer_is_refused(
 
 @relaxed
 @given(data=st.binary(max_size=200))
-def test_arbitrary_bytes_behind_a_valid_header_are_judged_like_by_the_model(sanitized: Path, data: bytes) -> None:
+def test_arbitrary_bytes_behind_a_valid_header_are_judged_like_by_the_model(
+    sanitized: Path, data: bytes
+) -> None:
     judge(sanitized, struct.pack("<III", 0x31525950, len(data) + 12, 1) + data)
 
 
 @pytest.mark.parametrize("count", [0xFFFFFFFF, 0x80000000, 0x20000000, 5])
 @pytest.mark.parametrize("name", ["find_executable", "join_namespaces", "seccomp", "hostname"])
 def test_a_count_or_length_beyond_the_end_is_refused(sanitized: Path, name: str, count: int) -> None:
-    arguments = {"find_executable": ("x", ()), "join_namespaces": ((), ()), "seccomp": (b"", 0, 0), "hostname": ("",)}
+    arguments: dict[str, tuple[Any, ...]] = {
+        "find_executable": ("x", ()),
+        "join_namespaces": ((), ()),
+        "seccomp": (b"", 0, 0),
+        "hostname": ("",),
+    }
     program = bytearray(encode([Op(name, arguments[name], "")]))
     at = {"find_executable": -4, "join_namespaces": -4, "seccomp": 16, "hostname": 16}[name] % len(program)
     program[at : at + 4] = struct.pack("<I", count)

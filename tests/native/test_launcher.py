@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 MAIN = """\
 import json, os, sys
-print(json.dumps({"argv": sys.argv, "isolated": sys.flags.isolated, "no_site": sys.flags.no_site, "utf8": sys.flags.utf8_mode,
-    "environ": open("/proc/self/environ").read(), "executable": sys.executable, "called": sys._xoptions.get("pyrunc_called"),
+print(json.dumps({
+    "argv": sys.argv, "executable": sys.executable, "called": sys._xoptions.get("pyrunc_called"),
+    "isolated": sys.flags.isolated, "no_site": sys.flags.no_site, "utf8": sys.flags.utf8_mode,
+    "environ": open("/proc/self/environ").read(),
     "stdio": [os.readlink(f"/proc/self/fd/{n}") for n in range(3)] if "stdio" in sys.argv else None}))
 """
 VERSION = f"python3.{sys.version_info.minor}"
@@ -48,11 +50,9 @@ def environment_of(prefix: Path, home: Path = BASE.parent) -> None:
     (prefix / "pyvenv.cfg").write_text(f"homely = /x\nhome = {home}\ninclude-system-site-packages = false\n")
 
 
-def launch(prefix: Path, *args: str, **options: object) -> subprocess.CompletedProcess[str]:
+def launch(prefix: Path, *args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(prefix / "bin" / "pyrunc"), *args]
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, **{"env": {}, "capture_output": True, "text": True, "check": False} | options
-    )
+    return subprocess.run(command, env=env or {}, capture_output=True, text=True, check=False)
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
@@ -133,12 +133,16 @@ def test_closed_stdio_becomes_dev_null(prefix: Path, tmp_path: Path) -> None:
     out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
     try:
         actions = [(os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_CLOSE, 0), (os.POSIX_SPAWN_CLOSE, 2)]
-        path = prefix / "bin" / "pyrunc"
+        path = str(prefix / "bin" / "pyrunc")
         pid = os.posix_spawn(path, [path, "stdio"], {}, file_actions=actions)
         assert os.waitpid(pid, 0)[1] == 0
     finally:
         os.close(out)
-    assert json.loads((tmp_path / "out").read_text())["stdio"] == ["/dev/null", str(tmp_path / "out"), "/dev/null"]
+    assert json.loads((tmp_path / "out").read_text())["stdio"] == [
+        "/dev/null",
+        str(tmp_path / "out"),
+        "/dev/null",
+    ]
 
 
 def test_a_deleted_directory_does_not_matter(prefix: Path, tmp_path: Path) -> None:
@@ -146,7 +150,14 @@ def test_a_deleted_directory_does_not_matter(prefix: Path, tmp_path: Path) -> No
     environment_of(prefix)
     gone = tmp_path / "gone"
     gone.mkdir()
-    command = ["/bin/sh", "-c", 'cd "$1" && rmdir "$1" && exec "$2"', "sh", str(gone), str(prefix / "bin" / "pyrunc")]
+    command = [
+        "/bin/sh",
+        "-c",
+        'cd "$1" && rmdir "$1" && exec "$2"',
+        "sh",
+        str(gone),
+        str(prefix / "bin" / "pyrunc"),
+    ]
     answer(subprocess.run(command, env={}, capture_output=True, text=True, check=False))
 
 

@@ -65,15 +65,25 @@ def test_args_and_environment_arrive_as_they_are(init: Path) -> None:
     show = 'printf "%s|" "$0" "$@"'
     program = ops(("find_executable", "sh", PATH), ("execve", ("sh", "-c", show, "", "é", " a\n"), ()))
     assert drive(init, program).check().stdout == "|é| a\n|"
-    outcome = drive(init, ops(("find_executable", "cat", PATH), ("execve", ("cat", "/proc/self/environ"), ("A=1", "A=2", "x"))))
+    outcome = drive(
+        init,
+        ops(("find_executable", "cat", PATH), ("execve", ("cat", "/proc/self/environ"), ("A=1", "A=2", "x"))),
+    )
     assert outcome.check().stdout == "A=1\0A=2\0x\0"
 
 
 def test_only_stdio_reaches_the_program(init: Path) -> None:
     read, write = os.pipe()
     try:
-        outcome = drive(init, ops(("open", 8, "/", O_PATH), ("find_executable", "ls", PATH),
-                                  ("execve", ("ls", "/proc/self/fd"), ())), inherit={3: read})
+        outcome = drive(
+            init,
+            ops(
+                ("open", 8, "/", O_PATH),
+                ("find_executable", "ls", PATH),
+                ("execve", ("ls", "/proc/self/fd"), ()),
+            ),
+            inherit={3: read},
+        )
     finally:
         os.close(read)
         os.close(write)
@@ -135,7 +145,9 @@ def test_clone_announces_the_new_process_before_it_speaks(init: Path) -> None:
                 assert f"Pid:\t{message.value}\n" in info.read()
         return True
 
-    outcome = drive(init, ops(("clone", CLONE_NEWUSER | CLONE_NEWPID, -1), ("ready",), ("sync",)), answer=answer)
+    outcome = drive(
+        init, ops(("clone", CLONE_NEWUSER | CLONE_NEWPID, -1), ("ready",), ("sync",)), answer=answer
+    )
     assert [message.kind for message in outcome.check().messages] == [CLONED, READY, SYNC]
 
 
@@ -157,8 +169,11 @@ def test_signals_are_at_their_defaults(init: Path) -> None:
     finally:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
-    masks = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Sig")
-             and line.split()[0] != "SigQ:"}
+    masks = {
+        line.split()[0]: int(line.split()[1], 16)
+        for line in status.splitlines()
+        if line.startswith("Sig") and line.split()[0] != "SigQ:"
+    }
     assert masks["SigBlk:"] == 0
     assert masks["SigIgn:"] == 0
 
@@ -172,7 +187,12 @@ def test_an_injected_failure_names_its_op(init: Path, at: int) -> None:
 
 def test_stop_waits_before_the_op(init: Path) -> None:
     outcome = drive(init, ops(("ready",), ("ready",)), "stop=0", "stop=1")
-    assert [(m.kind, m.op) for m in outcome.check().messages] == [(STOPPED, 0), (READY, 0), (STOPPED, 1), (READY, 1)]
+    assert [(m.kind, m.op) for m in outcome.check().messages] == [
+        (STOPPED, 0),
+        (READY, 0),
+        (STOPPED, 1),
+        (READY, 1),
+    ]
 
 
 def test_proc_write_takes_no_symlink_and_no_mount(init: Path) -> None:
@@ -185,13 +205,22 @@ def test_proc_write_takes_no_symlink_and_no_mount(init: Path) -> None:
 
 @pytest.mark.needs("root")
 def test_proc_write_refuses_what_is_mounted_over(init: Path) -> None:
-    program = (("unshare", CLONE_NEWNS), ("propagation", "/", MS_REC | MS_PRIVATE), ("open_proc", SLOT_PROC),
-               ("open", 8, "/proc/sys/kernel", O_PATH), ("fsmount", 9, "tmpfs", "x", (), 0, -1), ("attach", 9, 8),
-               ("proc_write", "sys/kernel/x", "x"))
+    program = (
+        ("unshare", CLONE_NEWNS),
+        ("propagation", "/", MS_REC | MS_PRIVATE),
+        ("open_proc", SLOT_PROC),
+        ("open", 8, "/proc/sys/kernel", O_PATH),
+        ("fsmount", 9, "tmpfs", "x", (), 0, -1),
+        ("attach", 9, 8),
+        ("proc_write", "sys/kernel/x", "x"),
+    )
     drive(init, ops(*program)).failed(errno.EXDEV)
 
 
-@pytest.mark.parametrize(("uid", "gid", "groups"), [(-1, 0, ()), (0, 0xFFFFFFFF, ()), (1 << 32, 0, ()), (0, 0, (-1,)), (0, 0, (1 << 32,))])
+@pytest.mark.parametrize(
+    ("uid", "gid", "groups"),
+    [(-1, 0, ()), (0, 0xFFFFFFFF, ()), (1 << 32, 0, ()), (0, 0, (-1,)), (0, 0, (1 << 32,))],
+)
 def test_ids_out_of_range_are_refused(init: Path, uid: int, gid: int, groups: tuple[int, ...]) -> None:
     assert "out of range" in drive(init, ops(("ids", uid, gid, groups, 1))).failed(errno.EINVAL)
 
@@ -199,13 +228,25 @@ def test_ids_out_of_range_are_refused(init: Path, uid: int, gid: int, groups: tu
 @pytest.mark.needs("root")
 def test_ids_and_capabilities_are_what_the_plan_says(init: Path) -> None:
     keep = 1 << 5 | 1 << 7 | 1 << 8
-    program = ops(("bounding", keep), ("ids", 1000, 1001, tuple(range(2000, 2400)), 1), ("caps", keep, keep, keep, 1 << 5),
-                  ("no_new_privs",), ("find_executable", "cat", PATH), ("execve", ("cat", "/proc/self/status"), ()))
+    program = ops(
+        ("bounding", keep),
+        ("ids", 1000, 1001, tuple(range(2000, 2400)), 1),
+        ("caps", keep, keep, keep, 1 << 5),
+        ("no_new_privs",),
+        ("find_executable", "cat", PATH),
+        ("execve", ("cat", "/proc/self/status"), ()),
+    )
     status = dict(line.split(":", 1) for line in drive(init, program).check().stdout.splitlines())
     assert status["Uid"].split() == ["1000"] * 4
     assert status["Gid"].split() == ["1001"] * 4
     assert status["Groups"].split() == [str(n) for n in range(2000, 2400)]
-    assert [int(status[name], 16) for name in ("CapInh", "CapBnd", "CapAmb", "CapEff", "CapPrm")] == [keep, keep, 32, 32, 32]
+    assert [int(status[name], 16) for name in ("CapInh", "CapBnd", "CapAmb", "CapEff", "CapPrm")] == [
+        keep,
+        keep,
+        32,
+        32,
+        32,
+    ]
     assert status["NoNewPrivs"].strip() == "1"
 
 
@@ -214,7 +255,9 @@ def test_a_capability_that_cannot_be_had_is_named(init: Path) -> None:
     program = ops(("caps", 0, 1 << 5 | 1 << 7, 0, 0), ("caps", 0, 1 << 5 | 1 << 12 | 1 << 21, 0, 0))
     assert drive(init, program).failed(errno.EPERM, 1) == "capset 12 21"
     outcome = drive(init, ops(("caps", 32, 32, 0, 32), ("ready",))).check()
-    assert [(m.value, m.errno, m.detail) for m in outcome.messages[:1]] == [(5, errno.EPERM, "cannot raise ambient capability 5")]
+    assert [(m.value, m.errno, m.detail) for m in outcome.messages[:1]] == [
+        (5, errno.EPERM, "cannot raise ambient capability 5")
+    ]
 
 
 @pytest.mark.needs("root")
@@ -226,15 +269,23 @@ def test_a_failed_file_system_says_why(init: Path, rootfs: Path) -> None:
 
 
 @pytest.mark.needs("root")
-@pytest.mark.parametrize(("mode", "options", "wanted"), [(0o1777, (), 0o1777), (0o750, (), 0o750), (0, (), 0), (0o755, ("mode=700",), 0o700)])
+@pytest.mark.parametrize(
+    ("mode", "options", "wanted"),
+    [(0o1777, (), 0o1777), (0o750, (), 0o750), (0, (), 0), (0o755, ("mode=700",), 0o700)],
+)
 def test_a_tmpfs_keeps_the_mode_of_what_it_covers(
     init: Path, rootfs: Path, mode: int, options: tuple[str, ...], wanted: int
 ) -> None:
     (rootfs / "d").mkdir()
     (rootfs / "d").chmod(mode)
-    program = (*private(rootfs), ("target", 8, "/d", CREATE_DIR, 0o755, 0, -1),
-               ("fsmount", 9, "tmpfs", "x", options, 0, 8), ("attach", 9, 8),
-               ("find_executable", "stat", PATH), ("execve", ("stat", "-c", "%a", str(rootfs / "d")), ()))
+    program = (
+        *private(rootfs),
+        ("target", 8, "/d", CREATE_DIR, 0o755, 0, -1),
+        ("fsmount", 9, "tmpfs", "x", options, 0, 8),
+        ("attach", 9, 8),
+        ("find_executable", "stat", PATH),
+        ("execve", ("stat", "-c", "%a", str(rootfs / "d")), ()),
+    )
     assert drive(init, ops(*program)).check().stdout.strip() == f"{wanted:o}"
 
 
@@ -253,19 +304,26 @@ def test_copy_up_copies_everything_and_follows_nothing(init: Path, rootfs: Path,
     (source / "sub").chmod(0o1733)
     for n in range(200):
         (source / f"{n}-{'x' * 60}").touch()
-    program = (*private(rootfs), ("target", 8, "/d", CREATE_DIR, 0o755, 0, -1), ("fsmount", 9, "tmpfs", "x", (), 0, 8),
-               ("copy_up", 8, 9), ("attach", 9, 8), ("find_executable", "cp", PATH),
-               ("execve", ("cp", "-a", str(source), str(tmp_path / "copy")), ()))
+    program = (
+        *private(rootfs),
+        ("target", 8, "/d", CREATE_DIR, 0o755, 0, -1),
+        ("fsmount", 9, "tmpfs", "x", (), 0, 8),
+        ("copy_up", 8, 9),
+        ("attach", 9, 8),
+        ("find_executable", "cp", PATH),
+        ("execve", ("cp", "-a", str(source), str(tmp_path / "copy")), ()),
+    )
     drive(init, ops(*program)).check()
 
     def look(tree: Path) -> dict[str, tuple[object, ...]]:
-        found = {}
+        found: dict[str, tuple[object, ...]] = {}
         for path in tree.rglob("*"):
             info = path.lstat()
             content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
             to = str(path.readlink()) if path.is_symlink() else ""
             mtime = 0 if path.is_symlink() or not (path.is_file() or path.is_dir()) else info.st_mtime_ns
-            found[str(path.relative_to(tree))] = (info.st_mode, info.st_uid, info.st_gid, info.st_rdev, mtime, content, to)
+            owner = (info.st_uid, info.st_gid)
+            found[str(path.relative_to(tree))] = (info.st_mode, owner, info.st_rdev, mtime, content, to)
         return found
 
     assert look(tmp_path / "copy") == look(source)
@@ -274,8 +332,12 @@ def test_copy_up_copies_everything_and_follows_nothing(init: Path, rootfs: Path,
 @pytest.mark.needs("root")
 def test_copy_up_has_a_limit_of_depth(init: Path, rootfs: Path) -> None:
     (rootfs / "/".join("d" * 70)).mkdir(parents=True)
-    program = (*private(rootfs), ("target", 8, "/d", CREATE_DIR, 0o755, 0, -1), ("fsmount", 9, "tmpfs", "x", (), 0, 8),
-               ("copy_up", 8, 9))
+    program = (
+        *private(rootfs),
+        ("target", 8, "/d", CREATE_DIR, 0o755, 0, -1),
+        ("fsmount", 9, "tmpfs", "x", (), 0, 8),
+        ("copy_up", 8, 9),
+    )
     assert drive(init, ops(*program)).failed(errno.ELOOP) == "directories too deep to copy"
 
 
@@ -286,10 +348,17 @@ def test_mask_and_readonly_path_hide_and_protect(init: Path, rootfs: Path) -> No
         (rootfs / name / "inside").touch()
     for name in ("file", "file2"):
         (rootfs / name).write_text("secret")
-    program = (*private(rootfs), ("open_null", 2), ("fsmount", 3, "tmpfs", "mask", (), MOUNT_ATTR_RDONLY, -1),
-               *(("mask", f"/{name}") for name in ("dir", "file", "absent", "file/x", "dir2", "file2")),
-               ("readonly_path", "/ro"), ("readonly_path", "/absent"),
-               *shell(f"cd {rootfs}; ls -A dir dir2; cat file file2; touch ro/x || echo refused; touch dir/x || echo refused"))
+    program = (
+        *private(rootfs),
+        ("open_null", 2),
+        ("fsmount", 3, "tmpfs", "mask", (), MOUNT_ATTR_RDONLY, -1),
+        *(("mask", f"/{name}") for name in ("dir", "file", "absent", "file/x", "dir2", "file2")),
+        ("readonly_path", "/ro"),
+        ("readonly_path", "/absent"),
+        *shell(
+            f"cd {rootfs}; ls -A dir dir2; cat file file2; for d in ro dir; do touch $d/x || echo refused; done"
+        ),
+    )
     outcome = drive(init, ops(*program)).check()
     assert outcome.stdout.split() == ["dir:", "dir2:", "refused", "refused"]
     assert (rootfs / "file").read_text() == "secret"
@@ -304,8 +373,14 @@ def test_the_rootfs_becomes_the_root(init: Path, rootfs: Path, enter: tuple[str,
         pytest.skip("needs busybox")
     shutil.copy2(busybox, rootfs / "bin" / "busybox")
     op = tuple(part.format(rootfs=rootfs) for part in enter)
-    program = (*private(rootfs), op, ("make_cwd", "/work/here"), ("chdir", "/work/here", 0),
-               ("find_executable", "busybox", ("/bin",)), ("execve", ("busybox", "sh", "-c", "pwd; ls /; ls /../.."), ()))
+    program = (
+        *private(rootfs),
+        op,
+        ("make_cwd", "/work/here"),
+        ("chdir", "/work/here", 0),
+        ("find_executable", "busybox", ("/bin",)),
+        ("execve", ("busybox", "sh", "-c", "pwd; ls /; ls /../.."), ()),
+    )
     outcome = drive(init, ops(*program)).check()
     assert outcome.stdout.split() == ["/work/here", "bin", "work", "bin", "work"]
     assert [detail.split(" ", 2)[2] for detail in outcome.details(CREATED)] == ["work", "work/here"]
@@ -315,8 +390,14 @@ def test_the_rootfs_becomes_the_root(init: Path, rootfs: Path, enter: tuple[str,
 def test_chdir_to_what_is_outside_of_the_root_is_refused(init: Path, rootfs: Path) -> None:
     """A leaked descriptor of a host directory is no way out (CVE-2024-21626)."""
     (rootfs / "proc").mkdir()
-    program = (*private(rootfs), ("target", 8, "/proc", CREATE_DIR, 0o755, 1, -1), ("fsmount", 9, "proc", "proc", (), 0, -1),
-               ("attach", 9, 8), ("pivot_root",), ("chdir", "/proc/self/fd/150", 0))
+    program = (
+        *private(rootfs),
+        ("target", 8, "/proc", CREATE_DIR, 0o755, 1, -1),
+        ("fsmount", 9, "proc", "proc", (), 0, -1),
+        ("attach", 9, 8),
+        ("pivot_root",),
+        ("chdir", "/proc/self/fd/150", 0),
+    )
     outside = os.open("/etc", O_PATH | O_DIRECTORY)
     try:
         outcome = drive(init, ops(*program), "10=150", inherit={150: outside})
@@ -327,8 +408,12 @@ def test_chdir_to_what_is_outside_of_the_root_is_refused(init: Path, rootfs: Pat
 
 def test_userns_has_the_maps_and_leaves_no_process(init: Path) -> None:
     uid, gid = os.getuid(), os.getgid()
-    program = ops(("userns", 8, f"5 {uid} 1\n", f"6 {gid} 1\n"), ("join_namespaces", (8,), (CLONE_NEWUSER,)),
-                  ("find_executable", "cat", PATH), ("execve", ("cat", "/proc/self/uid_map", "/proc/self/gid_map"), ()))
+    program = ops(
+        ("userns", 8, f"5 {uid} 1\n", f"6 {gid} 1\n"),
+        ("join_namespaces", (8,), (CLONE_NEWUSER,)),
+        ("find_executable", "cat", PATH),
+        ("execve", ("cat", "/proc/self/uid_map", "/proc/self/gid_map"), ()),
+    )
     assert drive(init, program).check().stdout.split() == ["5", str(uid), "1", "6", str(gid), "1"]
 
 
@@ -338,7 +423,9 @@ def hook(script: str, timeout: int = 0, env: tuple[str, ...] = ()) -> tuple[obje
 
 
 def test_a_hook_gets_state_arguments_and_environment(init: Path) -> None:
-    program = ops(("open", 8, "/", O_PATH), hook('cat; echo "$A"; ls /proc/self/fd', env=("A=b", "PATH=/bin:/usr/bin")))
+    program = ops(
+        ("open", 8, "/", O_PATH), hook('cat; echo "$A"; ls /proc/self/fd', env=("A=b", "PATH=/bin:/usr/bin"))
+    )
     outcome = drive(init, program).check()
     assert outcome.stdout.split() == [f'{{"pid":{outcome.pid},"x":"y"}}b', "0", "1", "2", "3"]
 
@@ -349,7 +436,11 @@ def test_a_hook_gets_state_arguments_and_environment(init: Path) -> None:
         (hook("exit 3"), 0, "hook /bin/sh: exit status 3"),
         (hook("kill -9 $$"), 0, "hook /bin/sh: signal 9"),
         (hook("exec sleep 1000", 1, ("PATH=/bin:/usr/bin",)), errno.ETIMEDOUT, "hook /bin/sh: timed out"),
-        (("container_hook", "x", "/no/such", (), (), 0, ("", "")), errno.ENOENT, "hook /no/such: no such file or directory"),
+        (
+            ("container_hook", "x", "/no/such", (), (), 0, ("", "")),
+            errno.ENOENT,
+            "hook /no/such: no such file or directory",
+        ),
     ],
 )
 def test_a_hook_that_fails_is_reported_and_reaped(
@@ -372,7 +463,7 @@ class Fifo:
         os.mkfifo(self.path)
         self.data = b""
 
-    def answer(self, message: Message, outcome: Outcome) -> bool:
+    def answer(self, message: Message, _: Outcome) -> bool:
         if message.kind == READY:
             with open(self.path, "rb") as reader:
                 self.data = reader.read()
@@ -380,7 +471,13 @@ class Fifo:
 
 
 def waiting(fifo: Fifo, *last: tuple[object, ...]) -> list[Op]:
-    return ops(("open_proc", SLOT_PROC), ("open", SLOT_FIFO, str(fifo.path), O_PATH), ("ready",), ("wait_start",), *last)
+    return ops(
+        ("open_proc", SLOT_PROC),
+        ("open", SLOT_FIFO, str(fifo.path), O_PATH),
+        ("ready",),
+        ("wait_start",),
+        *last,
+    )
 
 
 def test_the_fifo_starts_the_program_and_ends_at_execve(init: Path, tmp_path: Path) -> None:
@@ -418,10 +515,17 @@ def test_the_pty_is_made_from_its_master(init: Path, rootfs: Path) -> None:
             sizes.append(os.get_terminal_size(message.fds[0]))
         return True
 
-    program = (*private(rootfs), ("clone", 0, -1), ("setsid",), ("target", 8, "/dev/pts", CREATE_DIR, 0o755, 0, -1),
-               ("fsmount", 9, "devpts", "devpts", ("newinstance", "ptmxmode=0666", "mode=0620"), 0, -1), ("attach", 9, 8),
-               ("open_pty", 24, 81, 1), ("find_executable", "stat", PATH),
-               ("execve", ("stat", "-c", "%t:%T", str(rootfs / "dev/console")), ()))
+    program = (
+        *private(rootfs),
+        ("clone", 0, -1),
+        ("setsid",),
+        ("target", 8, "/dev/pts", CREATE_DIR, 0o755, 0, -1),
+        ("fsmount", 9, "devpts", "devpts", ("newinstance", "ptmxmode=0666", "mode=0620"), 0, -1),
+        ("attach", 9, 8),
+        ("open_pty", 24, 81, 1),
+        ("find_executable", "stat", PATH),
+        ("execve", ("stat", "-c", "%t:%T", str(rootfs / "dev/console")), ()),
+    )
     outcome = drive(init, ops(*program), answer=answer).check()
     assert sizes == [os.terminal_size((81, 24))]
     assert outcome.stdout.split() == ["88:0"]
@@ -441,9 +545,16 @@ def test_a_pty_without_a_devpts_is_refused(init: Path, rootfs: Path) -> None:
 def test_copy_symlink_copies_a_link_and_binds_anything_else(init: Path, rootfs: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/some where")
     (tmp_path / "file").write_text("content")
-    program = (*private(rootfs), ("copy_symlink", 8, str(tmp_path / "link"), "/a/link"), ("attach", 8, 9),
-               ("copy_symlink", 8, str(tmp_path / "file"), "/file"), ("target", 9, "/file", 3, 0o644, 0, 8), ("attach", 8, 9),
-               ("find_executable", "cat", PATH), ("execve", ("cat", str(rootfs / "file")), ()))
+    program = (
+        *private(rootfs),
+        ("copy_symlink", 8, str(tmp_path / "link"), "/a/link"),
+        ("attach", 8, 9),
+        ("copy_symlink", 8, str(tmp_path / "file"), "/file"),
+        ("target", 9, "/file", 3, 0o644, 0, 8),
+        ("attach", 8, 9),
+        ("find_executable", "cat", PATH),
+        ("execve", ("cat", str(rootfs / "file")), ()),
+    )
     assert drive(init, ops(*program)).check().stdout == "content"
     assert (rootfs / "a" / "link").readlink().as_posix() == "/some where"
 
@@ -456,9 +567,13 @@ def test_a_mount_with_long_options_goes_the_old_way(init: Path, rootfs: Path) ->
         (path / path.name[:1]).touch()
     data = "lowerdir=" + ":".join(map(str, lower))
     assert len(data) > 400
-    program = (*private(rootfs), ("target", 8, "/m", CREATE_DIR, 0o755, 0, -1),
-               ("legacy_mount", 8, "overlay", "overlay", 0, data), ("find_executable", "ls", PATH),
-               ("execve", ("ls", str(rootfs / "m")), ()))
+    program = (
+        *private(rootfs),
+        ("target", 8, "/m", CREATE_DIR, 0o755, 0, -1),
+        ("legacy_mount", 8, "overlay", "overlay", 0, data),
+        ("find_executable", "ls", PATH),
+        ("execve", ("ls", str(rootfs / "m")), ()),
+    )
     assert drive(init, ops(*program)).check().stdout.split() == ["0", "1", "2", "3"]
 
 
@@ -468,8 +583,15 @@ def test_seccomp_installs_the_filter(init: Path) -> None:
     # BPF: a uname (by its number on this machine) fails with EXDEV, all else is allowed.
     number = {"x86_64": 63, "aarch64": 160}[os.uname().machine]
     code = struct.pack("<HBBI", 0x20, 0, 0, 0) + struct.pack("<HBBI", 0x15, 0, 1, number)
-    code += struct.pack("<HBBI", 0x06, 0, 0, 0x50000 | errno.EXDEV) + struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
-    program = ops(("no_new_privs",), ("seccomp", code, 0, 0), ("find_executable", "uname", PATH), ("execve", ("uname",), ()))
+    code += struct.pack("<HBBI", 0x06, 0, 0, 0x50000 | errno.EXDEV) + struct.pack(
+        "<HBBI", 0x06, 0, 0, 0x7FFF0000
+    )
+    program = ops(
+        ("no_new_privs",),
+        ("seccomp", code, 0, 0),
+        ("find_executable", "uname", PATH),
+        ("execve", ("uname",), ()),
+    )
     outcome = drive(init, program)
     assert "cross-device link" in outcome.stderr.lower()
     drive(init, ops(("no_new_privs",), ("seccomp", code[:-1], 0, 0))).failed(errno.EINVAL)

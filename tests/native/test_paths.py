@@ -13,12 +13,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyrunc.plan.ops import CREATE_DIR, CREATE_FILE, CREATE_LIKE, CREATE_NOTHING
-from pyrunc.plan.ops import TARGET_ALLOW_PROC, TARGET_NO_SYMLINKS, TARGET_OPTIONAL
-from tests.native.driver import CREATED, O_DIRECTORY, O_PATH, Message, Outcome, drive, ops
-from tests.native.driver import CLONE_NEWNS, MS_PRIVATE, MS_REC, STOPPED
+from pyrunc.plan.ops import (
+    CREATE_DIR,
+    CREATE_FILE,
+    CREATE_LIKE,
+    CREATE_NOTHING,
+    TARGET_ALLOW_PROC,
+    TARGET_NO_SYMLINKS,
+    TARGET_OPTIONAL,
+)
+from tests.native.driver import (
+    CLONE_NEWNS,
+    CREATED,
+    MS_PRIVATE,
+    MS_REC,
+    O_DIRECTORY,
+    O_PATH,
+    STOPPED,
+    Message,
+    Outcome,
+    drive,
+    ops,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pyrunc.plan.ops import Op
@@ -44,7 +63,7 @@ def target(path: str, create: int, flags: int = 0, like: int = -1, slot: int = 8
 
 
 #: What creates something at a path, by what it must be afterwards.
-MAKERS = {
+MAKERS: dict[str, Callable[[str], tuple[object, ...]]] = {
     "directory": lambda path: target(path, CREATE_DIR),
     "file": lambda path: target(path, CREATE_FILE),
     "mkdir": lambda path: ("mkdir", path, 0o700, os.getuid(), os.getgid()),
@@ -113,7 +132,9 @@ def test_forty_symlinks_are_followed_and_forty_one_are_not(init: Path, rootfs: P
     assert not (rootfs / "end").exists()
 
 
-@pytest.mark.parametrize("path", ["/../../x/y", "../../x/y", "/a/../../../x/y", "x//y/", "./x/./y", "//x/y//"])
+@pytest.mark.parametrize(
+    "path", ["/../../x/y", "../../x/y", "/a/../../../x/y", "x//y/", "./x/./y", "//x/y//"]
+)
 def test_dots_and_slashes_end_inside(init: Path, rootfs: Path, path: str) -> None:
     for _ in range(2):  # the second time it exists
         drive(init, below(rootfs, target(path, CREATE_DIR))).check()
@@ -136,8 +157,13 @@ def test_a_chain_of_dangling_symlinks_is_created_where_it_leads(init: Path, root
 def test_modes_are_exact_whatever_the_umask(init: Path, rootfs: Path, umask: int) -> None:
     if umask == 0o777 and os.getuid() != 0:
         pytest.skip("asan's own files need a mode")
-    program = below(rootfs, ("umask", umask), ("mkdir", "/d", 0o1777, os.getuid(), os.getgid()),
-                    ("mkdir", "/e", 0o2775, os.getuid(), os.getgid()), target("/f", CREATE_FILE))
+    program = below(
+        rootfs,
+        ("umask", umask),
+        ("mkdir", "/d", 0o1777, os.getuid(), os.getgid()),
+        ("mkdir", "/e", 0o2775, os.getuid(), os.getgid()),
+        target("/f", CREATE_FILE),
+    )
     drive(init, program).check()
     assert [(rootfs / name).stat().st_mode & 0o7777 for name in "def"] == [0o1777, 0o2775, 0o751]
 
@@ -160,7 +186,12 @@ def test_what_exists_must_be_of_the_wanted_kind(
     init: Path, rootfs: Path, existing: str, create: int, error: int, through_link: bool
 ) -> None:
     place = rootfs / "real" if through_link else rootfs / "place"
-    {"file": place.touch, "directory": place.mkdir, "fifo": lambda: os.mkfifo(place), "nothing": lambda: None}[existing]()
+    if existing == "directory":
+        place.mkdir()
+    elif existing == "file":
+        place.touch()
+    elif existing == "fifo":
+        os.mkfifo(place)
     if through_link:
         (rootfs / "place").symlink_to("/real")
     outcome = drive(init, below(rootfs, target("/place", create)))
@@ -178,8 +209,13 @@ def test_a_file_on_the_way_is_ENOTDIR(init: Path, rootfs: Path) -> None:  # noqa
 
 
 def test_like_creates_the_kind_that_the_other_slot_holds(init: Path, rootfs: Path, canary: Canary) -> None:
-    program = below(rootfs, ("open", 9, str(canary.path / "secret"), O_PATH), target("/file", CREATE_LIKE, like=9),
-                    ("open", 9, str(canary.path), O_PATH), target("/dir", CREATE_LIKE, like=9))
+    program = below(
+        rootfs,
+        ("open", 9, str(canary.path / "secret"), O_PATH),
+        target("/file", CREATE_LIKE, like=9),
+        ("open", 9, str(canary.path), O_PATH),
+        target("/dir", CREATE_LIKE, like=9),
+    )
     drive(init, program).check()
     assert (rootfs / "file").is_file()
     assert (rootfs / "dir").is_dir()
@@ -236,7 +272,9 @@ class TestProc:
             *last,
         )
 
-    @pytest.mark.parametrize("path", ["/proc/self/attr", "/proc/sys", "/proc/cpuinfo", "/x", "/y/attr", "/proc"])
+    @pytest.mark.parametrize(
+        "path", ["/proc/self/attr", "/proc/sys", "/proc/cpuinfo", "/x", "/y/attr", "/proc"]
+    )
     def test_is_refused(self, init: Path, rootfs: Path, path: str) -> None:
         (rootfs / "x").symlink_to("/proc/sys")
         (rootfs / "y").symlink_to("proc/self")
@@ -296,7 +334,9 @@ def test_a_mount_point_that_is_swapped_for_a_symlink_is_not_mounted_through(
 RACE_LOST = (errno.ELOOP, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EAGAIN, errno.EISDIR)
 
 
-def test_a_rootfs_that_changes_all_the_time_lets_nothing_out(init: Path, rootfs: Path, canary: Canary) -> None:
+def test_a_rootfs_that_changes_all_the_time_lets_nothing_out(
+    init: Path, rootfs: Path, canary: Canary
+) -> None:
     """No sync point can stop between two system calls of one op, so this one races."""
     renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     (rootfs / "a").mkdir()
