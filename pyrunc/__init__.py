@@ -14,8 +14,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .container import Container, Process
-    from .errors import HostError, OpFailed, PyruncError, SpecError, StateError, UsageError, Violation
+    from pyrunc.container import Container, Process
+    from pyrunc.errors import HostError, OpFailed, PyruncError, SpecError, StateError, UsageError, Violation
 
 __version__ = "0.1.0"
 

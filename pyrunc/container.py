@@ -9,24 +9,24 @@ from __future__ import annotations
 import os
 import select
 
-from .errors import StateError, UsageError
-from .runtime import delete as delete_verb
-from .runtime import destroy, joining, root
-from .runtime import kill as kill_verb
-from .runtime import start as start_verb
-from .runtime import state as state_verb
-from .runtime.creation import Creation, Options
-from .runtime.exec import derive, override
-from .spec.jsontext import loads
-from .state import machine
-from .state.store import Record
+from pyrunc.errors import StateError, UsageError
+from pyrunc.runtime import delete as delete_verb
+from pyrunc.runtime import destroy, joining, root
+from pyrunc.runtime import kill as kill_verb
+from pyrunc.runtime import start as start_verb
+from pyrunc.runtime import state as state_verb
+from pyrunc.runtime.creation import Creation, Options
+from pyrunc.runtime.exec import derive, override
+from pyrunc.spec.jsontext import loads
+from pyrunc.state import machine
+from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from .runtime.conversation import Conversation
+    from pyrunc.runtime.conversation import Conversation
 
     Stream = int | None
 

@@ -13,7 +13,7 @@ import fcntl
 import os
 from _struct import pack, unpack_from
 
-from ..errors import HostError
+from pyrunc.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

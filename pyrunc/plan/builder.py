@@ -6,17 +6,17 @@ order of execution.  Reasons why the config cannot run here are collected, not r
 
 from __future__ import annotations
 
-from ..errors import SpecError, Violation
-from .capabilities import CAP_SYS_ADMIN
-from .kernel import MS_SHARED
-from .mount_options import PROPAGATION
-from .ops import SLOT_FIRST, SLOT_LIMIT, Op
+from pyrunc.errors import SpecError, Violation
+from pyrunc.plan.capabilities import CAP_SYS_ADMIN
+from pyrunc.plan.kernel import MS_SHARED
+from pyrunc.plan.mount_options import PROPAGATION
+from pyrunc.plan.ops import SLOT_FIRST, SLOT_LIMIT, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Spec
-    from .facts import HostFacts, Request
-    from .ops import Arg
+    from pyrunc.spec.types import Spec
+    from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.plan.ops import Arg
 
 
 class Plan:

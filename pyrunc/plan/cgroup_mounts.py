@@ -6,14 +6,14 @@ Without one, the container's own directories are bind-mounted, so that it sees n
 
 from __future__ import annotations
 
-from . import mounts
-from .kernel import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE
-from .ops import CREATE_DIR
+from pyrunc.plan import mounts
+from pyrunc.plan.kernel import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE
+from pyrunc.plan.ops import CREATE_DIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .builder import Builder
-    from .mount_options import Options
+    from pyrunc.plan.builder import Builder
+    from pyrunc.plan.mount_options import Options
 
 _BASE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 

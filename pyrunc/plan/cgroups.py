@@ -6,15 +6,15 @@ process exists, and that process is born in its cgroups, so that nothing escapes
 
 from __future__ import annotations
 
-from . import device_rules
-from .kernel import O_PATH
-from .mounts import normal
-from .ops import SLOT_CGROUP
+from pyrunc.plan import device_rules
+from pyrunc.plan.kernel import O_PATH
+from pyrunc.plan.mounts import normal
+from pyrunc.plan.ops import SLOT_CGROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Resources
-    from .builder import Builder
+    from pyrunc.spec.types import Resources
+    from pyrunc.plan.builder import Builder
 
 _MAX = "max"
 

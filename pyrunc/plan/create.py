@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import cgroups, devices, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
-from .builder import Builder, Plan
-from .ops import SLOT_FIFO, SLOT_PROC, Op
+from pyrunc.plan import cgroups, devices, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
+from pyrunc.plan.builder import Builder, Plan
+from pyrunc.plan.ops import SLOT_FIFO, SLOT_PROC, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Spec
-    from .facts import HostFacts, Request
+    from pyrunc.spec.types import Spec
+    from pyrunc.plan.facts import HostFacts, Request
 
 
 def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:

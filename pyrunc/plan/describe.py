@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from . import kernel, ops
-from .capabilities import names as capability_names
+from pyrunc.plan import kernel, ops
+from pyrunc.plan.capabilities import names as capability_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .builder import Plan
-    from .ops import Op
+    from pyrunc.plan.builder import Plan
+    from pyrunc.plan.ops import Op
 
 
 def _constants(prefix: str, strip: str = "") -> list[tuple[int, str]]:
@@ -108,7 +108,7 @@ def _value(spec: list[str], value: Any) -> str:
 
 def quote(text: str) -> str:
     """A string as in JSON, so that a newline or a quote in it cannot be mistaken for the plan's own."""
-    from ..spec.jsontext import dumps
+    from pyrunc.spec.jsontext import dumps
 
     return dumps(text)
 

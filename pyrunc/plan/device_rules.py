@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..spec.types import DeviceCgroup
+    from pyrunc.spec.types import DeviceCgroup
 
 
 class Rule:

@@ -5,16 +5,16 @@ runtime-spec config-linux.md "Devices", "Default Devices", "Dev symbolic links".
 
 from __future__ import annotations
 
-from .capabilities import CAP_MKNOD
-from .kernel import OPEN_TREE_CLONE, S_IFBLK, S_IFCHR, S_IFIFO
-from .mount_options import parse
-from .mounts import normal
-from .ops import CREATE_FILE
+from pyrunc.plan.capabilities import CAP_MKNOD
+from pyrunc.plan.kernel import OPEN_TREE_CLONE, S_IFBLK, S_IFCHR, S_IFIFO
+from pyrunc.plan.mount_options import parse
+from pyrunc.plan.mounts import normal
+from pyrunc.plan.ops import CREATE_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Device
-    from .builder import Builder
+    from pyrunc.spec.types import Device
+    from pyrunc.plan.builder import Builder
 
 #: path -> (major, minor) of character devices, mode 0666
 DEFAULTS = {

@@ -5,17 +5,17 @@ It shares its parts with create; what differs is how the process gets there.
 
 from __future__ import annotations
 
-from . import identity, limits, security
-from .builder import Builder, Plan
-from .kernel import CLONE_NEWUSER, O_PATH
-from .ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, Op
+from pyrunc.plan import identity, limits, security
+from pyrunc.plan.builder import Builder, Plan
+from pyrunc.plan.kernel import CLONE_NEWUSER, O_PATH
+from pyrunc.plan.ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..spec.types import Process, Spec
-    from .facts import HostFacts, Request
+    from pyrunc.spec.types import Process, Spec
+    from pyrunc.plan.facts import HostFacts, Request
 
 #: The slot in which the caller presets the pidfd of the container's first process.
 SLOT_PIDFD = SLOT_FIRST

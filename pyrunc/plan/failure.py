@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno as numbers
 
-from ..errors import OpFailed
-from .ops import INIT, RUNTIME
+from pyrunc.errors import OpFailed
+from pyrunc.plan.ops import INIT, RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .ops import Op
+    from pyrunc.plan.ops import Op
 
 #: Ops whose detail is the complete message: engines look for these texts.
 COMPLETE = frozenset({"find_executable", "execve", "container_hook"})

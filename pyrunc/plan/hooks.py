@@ -7,12 +7,12 @@ startContainer run in the container's, as children of its first process.
 
 from __future__ import annotations
 
-from ..spec.jsontext import dumps
+from pyrunc.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Hook
-    from .builder import Builder
+    from pyrunc.spec.types import Hook
+    from pyrunc.plan.builder import Builder
 
 
 def before_pivot(b: Builder) -> None:

@@ -6,15 +6,15 @@ the user changes, and a directory may be reachable only before or only after it.
 
 from __future__ import annotations
 
-from . import namespaces
-from .capabilities import mask
+from pyrunc.plan import namespaces
+from pyrunc.plan.capabilities import mask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..spec.types import Process
-    from .builder import Builder
+    from pyrunc.spec.types import Process
+    from pyrunc.plan.builder import Builder
 
 KEEP_GROUPS = "run.oci.keep_original_groups"
 
@@ -67,8 +67,12 @@ def search_path(env: Sequence[str]) -> tuple[str, ...]:
 def capabilities(b: Builder, process: Process) -> None:
     sets = process.get("capabilities") or {}
     last = b.facts["last_cap"]
-    masks = [mask(sets.get(name) or (), last) for name in ("effective", "permitted", "inheritable", "ambient")]
-    b.on_container("process.capabilities", "caps", *masks)
+    effective, permitted, inheritable, ambient = (
+        mask(sets.get(name) or (), last) for name in ("effective", "permitted", "inheritable", "ambient")
+    )
+    # capabilities(7): ambient only where permitted and inheritable; the rest has been a warning (spec.checks).
+    ambient &= permitted & inheritable
+    b.on_container("process.capabilities", "caps", effective, permitted, inheritable, ambient)
 
 
 def execute(b: Builder, process: Process, extra_env: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ runtime-spec config.md "Linux Process", config-linux.md "Personality" and "Memor
 
 from __future__ import annotations
 
-from .kernel import (
+from pyrunc.plan.kernel import (
     IO_PRIORITY_CLASSES,
     IOPRIO_CLASS_SHIFT,
     MEMORY_POLICIES,
@@ -18,8 +18,8 @@ from .kernel import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Process
-    from .builder import Builder
+    from pyrunc.spec.types import Process
+    from pyrunc.plan.builder import Builder
 
 
 def apply(b: Builder, process: Process) -> None:

@@ -5,7 +5,7 @@ Everything that is not in the table is an option of the file system and is passe
 
 from __future__ import annotations
 
-from .kernel import (
+from pyrunc.plan.kernel import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
     MOUNT_ATTR_NODEV,

@@ -7,22 +7,22 @@ except that a tmpfs becomes read-only last: other mounts may need mount points i
 
 from __future__ import annotations
 
-from . import cgroup_mounts, rootfs
-from .kernel import (
+from pyrunc.plan import cgroup_mounts, rootfs
+from pyrunc.plan.kernel import (
     AT_RECURSIVE,
     MOUNT_ATTR_RDONLY,
     MS_REC,
     MS_REMOUNT,
     OPEN_TREE_CLONE,
 )
-from .mount_options import Options, ms_flags, parse
-from .namespaces import mapping_text
-from .ops import CREATE_DIR, CREATE_LIKE, CREATE_NOTHING, TARGET_ALLOW_PROC, TARGET_NO_SYMLINKS
+from pyrunc.plan.mount_options import Options, ms_flags, parse
+from pyrunc.plan.namespaces import mapping_text
+from pyrunc.plan.ops import CREATE_DIR, CREATE_LIKE, CREATE_NOTHING, TARGET_ALLOW_PROC, TARGET_NO_SYMLINKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Mount
-    from .builder import Builder
+    from pyrunc.spec.types import Mount
+    from pyrunc.plan.builder import Builder
 
 #: What may be mounted over below /proc, as runc allows it: files that a per-container view replaces
 #: (lxcfs and the like).  Everything else there would blind LSM labels, masks or sysctls (CVE-2019-16884).

@@ -5,16 +5,16 @@ runtime-spec config-linux.md, "Namespaces" to "Offset for time namespace".
 
 from __future__ import annotations
 
-from .capabilities import CAP_SETGID, CAP_SETUID
-from .kernel import CLONE_NEWCGROUP, CLONE_NEWTIME, NAMESPACES, O_RDONLY
-from .ops import SLOT_CGROUP, Op
+from pyrunc.plan.capabilities import CAP_SETGID, CAP_SETUID
+from pyrunc.plan.kernel import CLONE_NEWCGROUP, CLONE_NEWTIME, NAMESPACES, O_RDONLY
+from pyrunc.plan.ops import SLOT_CGROUP, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..spec.types import IDMapping
-    from .builder import Builder
+    from pyrunc.spec.types import IDMapping
+    from pyrunc.plan.builder import Builder
 
 
 def _where(b: Builder, namespace: str) -> str:

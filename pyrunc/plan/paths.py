@@ -6,12 +6,12 @@ that may add one, and before the container can run anything.
 
 from __future__ import annotations
 
-from .kernel import MOUNT_ATTR_RDONLY
-from .ops import SLOT_MASK, SLOT_NULL
+from pyrunc.plan.kernel import MOUNT_ATTR_RDONLY
+from pyrunc.plan.ops import SLOT_MASK, SLOT_NULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .builder import Builder
+    from pyrunc.plan.builder import Builder
 
 
 def protect(b: Builder) -> None:

@@ -6,7 +6,7 @@ runtime-spec config.md "Root", config-linux.md "Rootfs Mount Propagation".
 
 from __future__ import annotations
 
-from .kernel import (
+from pyrunc.plan.kernel import (
     AT_RECURSIVE,
     AT_SYMLINK_NOFOLLOW,
     MOUNT_ATTR_RDONLY,
@@ -17,12 +17,12 @@ from .kernel import (
     MS_UNBINDABLE,
     OPEN_TREE_CLONE,
 )
-from .mount_options import PROPAGATION
-from .ops import SLOT_ROOT
+from pyrunc.plan.mount_options import PROPAGATION
+from pyrunc.plan.ops import SLOT_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .builder import Builder
+    from pyrunc.plan.builder import Builder
 
 
 def path(b: Builder) -> str:

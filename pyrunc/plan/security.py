@@ -7,24 +7,32 @@ before the final capabilities.
 
 from __future__ import annotations
 
-from . import identity
-from .kernel import SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FLAGS
+from pyrunc.plan import identity
+from pyrunc.plan.kernel import SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FLAGS
+from pyrunc.spec import paths, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..spec.types import Process, Seccomp
-    from .builder import Builder
+    from pyrunc.spec.types import Process, Seccomp, Spec
+    from pyrunc.plan.builder import Builder
 
 
 def sysctls(b: Builder) -> None:
     """Written through the host's procfs, which shows the writer's namespaces; never through the container's."""
     for key, value in ((b.spec.get("linux") or {}).get("sysctl") or {}).items():
-        path = "sys/" + (key if "/" in key else key.replace(".", "/"))
-        b.on_container(f"linux.sysctl.{key}", "proc_write", path, value)
+        b.on_container(paths.join("linux.sysctl", key), "proc_write", "sys/" + sysctl.file(key), value)
 
 
 def _seccomp(b: Builder) -> Seccomp | None:
     return (b.spec.get("linux") or {}).get("seccomp")
+
+
+def listener_path(spec: Spec) -> str:
+    """Where the agent for SCMP_ACT_NOTIFY listens, "" without one; the annotation is crun's."""
+    seccomp = (spec.get("linux") or {}).get("seccomp")
+    if not seccomp:
+        return ""
+    return seccomp.get("listenerPath") or (spec.get("annotations") or {}).get("run.oci.seccomp.receiver", "")
 
 
 def before_ready(b: Builder, process: Process) -> None:
@@ -33,7 +41,7 @@ def before_ready(b: Builder, process: Process) -> None:
     if process.get("noNewPrivileges"):
         b.on_container("process.noNewPrivileges", "no_new_privs")
         identity.capabilities(b, process)
-    if seccomp and seccomp.get("listenerPath"):
+    if seccomp and listener_path(b.spec):
         # The descriptor has to reach the agent while the runtime is still there to hand it on.
         load(b, seccomp)
         if not process.get("noNewPrivileges"):
@@ -42,7 +50,7 @@ def before_ready(b: Builder, process: Process) -> None:
 
 def before_execve(b: Builder, process: Process) -> None:
     seccomp = _seccomp(b)
-    listener = bool(seccomp and seccomp.get("listenerPath"))
+    listener = bool(listener_path(b.spec))
     if seccomp and not listener:
         load(b, seccomp)
     if not process.get("noNewPrivileges") and not listener:
@@ -51,7 +59,7 @@ def before_execve(b: Builder, process: Process) -> None:
 
 def load(b: Builder, seccomp: Seccomp) -> None:
     flags = sum(SECCOMP_FLAGS[flag] for flag in seccomp.get("flags") or ())
-    listener = int(bool(seccomp.get("listenerPath")))
+    listener = int(bool(listener_path(b.spec)))
     if listener:
         flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER
     b.on_container("linux.seccomp", "seccomp", b"", flags, listener)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from _struct import pack
 
-from .ops import INIT, OPCODES
+from pyrunc.plan.ops import INIT, OPCODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from .ops import Op
+    from pyrunc.plan.ops import Op
 
 MAGIC = 0x31525950
 MAX_LENGTH = 64 << 20

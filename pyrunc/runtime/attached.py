@@ -4,12 +4,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .conversation import Conversation
+    from pyrunc.runtime.conversation import Conversation
 
 
 def attend(talk: Conversation) -> int:
     """Serve the process until it ends; reaps it and returns its exit status (128+N for a signal)."""
-    from ..host import foreground
+    from pyrunc.host import foreground
 
     try:
         status = foreground.wait(talk.pid, talk.pidfd, talk.master)

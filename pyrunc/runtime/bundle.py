@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import HostError, SpecError, Violation
-from ..host import probe, site
-from ..spec.load import load_spec
+from pyrunc.errors import HostError, SpecError, Violation
+from pyrunc.host import probe, site
+from pyrunc.spec.load import load_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..plan.facts import HostFacts, Request
-    from ..spec.types import Spec
+    from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.spec.types import Spec
 
 
 def read(bundle: str) -> bytes:
@@ -104,7 +104,7 @@ def filter_of(spec: Spec, cache: str, machine: str) -> bytes:
     seccomp = (spec.get("linux") or {}).get("seccomp")
     if not seccomp:
         return b""
-    from ..host import seccomp as compiler
+    from pyrunc.host import seccomp as compiler
 
     return compiler.compile(seccomp, cache, machine)
 

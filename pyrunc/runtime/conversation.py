@@ -8,17 +8,17 @@ from __future__ import annotations
 import _signal
 import os
 
-from ..errors import HostError, OpFailed
-from ..host import helper
-from ..plan.failure import explain
-from ..plan.ops import INIT
+from pyrunc.errors import HostError, OpFailed
+from pyrunc.host import helper
+from pyrunc.plan.failure import explain
+from pyrunc.plan.ops import INIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..plan.builder import Plan
-    from ..plan.ops import Op
+    from pyrunc.plan.builder import Plan
+    from pyrunc.plan.ops import Op
 
 
 def split(plan: Plan) -> tuple[list[Op], list[Op], dict[int, list[Op]]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import HostError
-from ..state.store import replace
-from .creation import Creation, Options, close
+from pyrunc.errors import HostError
+from pyrunc.state.store import replace
+from pyrunc.runtime.creation import Creation, Options, close
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def create(
     try:
         announce(creation.talk.pid, creation.talk.pidfd, pid_file, pidfd_socket)
     except BaseException:
-        from .destroy import destroy
+        from pyrunc.runtime.destroy import destroy
 
         destroy(creation.record, creation.state, warn)
         raise
@@ -52,7 +52,7 @@ def announce(pid: int, pidfd: int, pid_file: str | None, pidfd_socket: str | Non
     """Tell the caller's side who the process is.  conmon takes a missing pid file for a failed runtime,
     and one that exists for a complete one."""
     if pidfd_socket:
-        from ..host import agent
+        from pyrunc.host import agent
 
         agent.send_descriptor(pidfd_socket, b"pidfd", pidfd, where="--pidfd-socket")
     if pid_file:

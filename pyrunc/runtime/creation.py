@@ -7,28 +7,29 @@ filter.  Then the state directory, the runtime's ops, pyrunc-init, and at last t
 from __future__ import annotations
 
 
-from ..errors import PyruncError
-from ..host import execute, helper, process, residue
-from ..plan.capabilities import CAPS
-from ..plan.create import create as plan_create
-from ..plan.wire import encode
-from ..spec.checks import warnings
-from ..spec.jsontext import dumps
-from ..state import machine
-from ..state.store import Record
-from . import bundle as bundles
-from . import clock, inherited
-from .conversation import Conversation, split
+from pyrunc.errors import PyruncError
+from pyrunc.host import execute, helper, process, residue
+from pyrunc.plan.capabilities import CAPS
+from pyrunc.plan.create import create as plan_create
+from pyrunc.plan.security import listener_path
+from pyrunc.plan.wire import encode
+from pyrunc.spec.checks import warnings
+from pyrunc.spec.jsontext import dumps
+from pyrunc.state import machine
+from pyrunc.state.store import Record
+from pyrunc.runtime import bundle as bundles
+from pyrunc.runtime import clock, inherited
+from pyrunc.runtime.conversation import Conversation, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..plan.builder import Plan
-    from ..plan.facts import HostFacts
-    from ..plan.ops import Op
-    from ..spec.types import Hook, Spec
-    from ..state.store import State
+    from pyrunc.plan.builder import Plan
+    from pyrunc.plan.facts import HostFacts
+    from pyrunc.plan.ops import Op
+    from pyrunc.spec.types import Hook, Spec
+    from pyrunc.state.store import State
 
 
 class Options:
@@ -170,7 +171,7 @@ class Creation:
         if not talk.run(init, on_cloned, on_sync):
             raise talk.died()
         if self.options.console_socket:
-            from ..host import console
+            from pyrunc.host import console
 
             console.send_master(self.options.console_socket, talk.master, "/dev/ptmx")
         init.close()
@@ -188,13 +189,13 @@ class Creation:
         return found
 
     def _state_json(self) -> str:
-        from .state import document
+        from pyrunc.runtime.state import document
 
         return dumps(document(self.state, machine.CREATING, self.state["pid"]))
 
     def _send_listener(self, fd: int) -> None:
-        from ..host import agent
-        from .state import document
+        from pyrunc.host import agent
+        from pyrunc.runtime.state import document
 
         seccomp = self.spec["linux"]["seccomp"]
         message: dict[str, object] = {
@@ -205,7 +206,7 @@ class Creation:
             "state": document(self.state, machine.CREATING, self.state["pid"]),
         }
         agent.send_descriptor(
-            seccomp["listenerPath"],
+            listener_path(self.spec),
             dumps(message).encode(),
             fd,
             where="linux.seccomp.listenerPath",
@@ -221,7 +222,7 @@ class Creation:
             notes += execute.undo(context)
             if isinstance(error, PyruncError) and error.where.startswith("hooks."):
                 # runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks.
-                from .destroy import poststop
+                from pyrunc.runtime.destroy import poststop
 
                 poststop(self.state, self.warn)
         except (PyruncError, OSError) as another:

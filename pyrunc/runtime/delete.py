@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from ..errors import StateError
-from ..state import machine
-from ..state.store import Record
-from . import state as states
-from .destroy import destroy, stop
+from pyrunc.errors import StateError
+from pyrunc.state import machine
+from pyrunc.state.store import Record
+from pyrunc.runtime import state as states
+from pyrunc.runtime.destroy import destroy, stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

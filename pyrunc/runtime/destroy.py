@@ -6,18 +6,18 @@ import _signal
 import os
 import select
 
-from ..errors import HostError, PyruncError
-from ..host import cgroups, hooks, process
-from ..plan.hooks import arguments
-from ..spec.jsontext import dumps
-from ..state import machine
-from . import state as states
+from pyrunc.errors import HostError, PyruncError
+from pyrunc.host import cgroups, hooks, process
+from pyrunc.plan.hooks import arguments
+from pyrunc.spec.jsontext import dumps
+from pyrunc.state import machine
+from pyrunc.runtime import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..state.store import Record, State
+    from pyrunc.state.store import Record, State
 
 #: How long the kernel may take to end a killed process.
 KILL_SECONDS = 10

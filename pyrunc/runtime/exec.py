@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 
-from ..errors import UsageError
-from ..spec.jsontext import loads
-from ..state import machine
-from ..state.store import Record
-from . import state as states
-from .create import announce
-from .joining import join
+from pyrunc.errors import UsageError
+from pyrunc.spec.jsontext import loads
+from pyrunc.state import machine
+from pyrunc.state.store import Record
+from pyrunc.runtime import state as states
+from pyrunc.runtime.create import announce
+from pyrunc.runtime.joining import join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from ..spec.types import Process, Spec
+    from pyrunc.spec.types import Process, Spec
 
 
 def exec_(
@@ -68,7 +68,7 @@ def exec_(
         changes["env"] = override(spec["process"].get("env") or [], env)
         task = derive(spec["process"], changes, user, additional_gids, caps, warn)
     terminal = bool(task.get("terminal"))
-    from .inherited import check_terminal
+    from pyrunc.runtime.inherited import check_terminal
 
     check_terminal(terminal, console_socket, here=terminal and not detach and not console_socket)
     talk = join(
@@ -83,7 +83,7 @@ def exec_(
     )
     try:
         if console_socket:
-            from ..host import console
+            from pyrunc.host import console
 
             console.send_master(console_socket, talk.master, "/dev/ptmx")
         announce(talk.pid, talk.pidfd, pid_file, pidfd_socket)
@@ -93,7 +93,7 @@ def exec_(
     if detach:
         talk.close()
         return 0
-    from .attached import attend
+    from pyrunc.runtime.attached import attend
 
     return attend(talk)
 
@@ -125,7 +125,7 @@ def derive(
         identity["additionalGids"] = [*(identity.get("additionalGids") or ()), *additional_gids]
     task["user"] = identity
     if caps:
-        from ..plan.capabilities import CAPS
+        from pyrunc.plan.capabilities import CAPS
 
         wanted = []
         for name in caps:

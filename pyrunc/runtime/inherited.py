@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import HostError, UsageError
+from pyrunc.errors import HostError, UsageError
 
 
 def check_terminal(terminal: bool, console_socket: str | None, *, here: bool) -> None:

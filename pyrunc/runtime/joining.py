@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 
-from ..errors import StateError, UsageError
-from ..host import execute, helper, process
-from ..plan.exec import SLOT_PIDFD
-from ..plan.exec import execute as plan_exec
-from ..plan.kernel import NAMESPACES
-from ..plan.wire import encode
-from ..spec.jsontext import dumps
-from ..state import machine
-from . import bundle as bundles
-from . import inherited
-from . import state as states
-from .conversation import Conversation, split
+from pyrunc.errors import StateError, UsageError
+from pyrunc.host import execute, helper, process
+from pyrunc.plan.exec import SLOT_PIDFD
+from pyrunc.plan.exec import execute as plan_exec
+from pyrunc.plan.kernel import NAMESPACES
+from pyrunc.plan.wire import encode
+from pyrunc.spec.jsontext import dumps
+from pyrunc.state import machine
+from pyrunc.runtime import bundle as bundles
+from pyrunc.runtime import inherited
+from pyrunc.runtime import state as states
+from pyrunc.runtime.conversation import Conversation, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..spec.types import Process, Spec
-    from ..state.store import Record, State
+    from pyrunc.spec.types import Process, Spec
+    from pyrunc.state.store import Record, State
 
 
 def join(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import _signal
 
-from ..errors import StateError
-from ..host import cgroups, process, signals
-from ..state import machine
-from ..state.store import Record
-from .state import status
+from pyrunc.errors import StateError
+from pyrunc.host import cgroups, process, signals
+from pyrunc.state import machine
+from pyrunc.state.store import Record
+from pyrunc.runtime.state import status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..state.store import State
+    from pyrunc.state.store import State
 
 
 def kill(root: str, id: str, signal: str = "SIGTERM", *, all: bool = False) -> None:

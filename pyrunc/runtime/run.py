@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from ..errors import StateError
-from . import attached, destroy, start
-from .create import announce
-from .creation import Creation, Options
+from pyrunc.errors import StateError
+from pyrunc.runtime import attached, destroy, start
+from pyrunc.runtime.create import announce
+from pyrunc.runtime.creation import Creation, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(
         try:
             announce(talk.pid, talk.pidfd, pid_file, pidfd_socket)
             if not detach and not no_subreaper and not creation.state["own_pid_namespace"]:
-                from ..host import foreground
+                from pyrunc.host import foreground
 
                 foreground.become_subreaper()
             start.release(record, creation.state, warn)

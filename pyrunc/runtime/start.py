@@ -9,22 +9,22 @@ from __future__ import annotations
 import os
 import select
 
-from ..errors import OpFailed, PyruncError
-from ..host import helper, hooks, process
-from ..plan.failure import explain
-from ..plan.hooks import arguments
-from ..plan.ops import Op
-from ..spec.jsontext import dumps
-from ..state import machine
-from ..state.store import Record, wrap
-from . import destroy
-from . import state as states
+from pyrunc.errors import OpFailed, PyruncError
+from pyrunc.host import helper, hooks, process
+from pyrunc.plan.failure import explain
+from pyrunc.plan.hooks import arguments
+from pyrunc.plan.ops import Op
+from pyrunc.spec.jsontext import dumps
+from pyrunc.state import machine
+from pyrunc.state.store import Record, wrap
+from pyrunc.runtime import destroy
+from pyrunc.runtime import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..state.store import State
+    from pyrunc.state.store import State
 
 
 def start(root: str, id: str, *, warn: Callable[[str], None]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from ..host import cgroups, process
-from ..state import machine
-from ..state.store import Record
+from pyrunc.host import cgroups, process
+from pyrunc.state import machine
+from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..state.store import State
+    from pyrunc.state.store import State
 
 
 def state(root: str, id: str) -> dict[str, Any]:

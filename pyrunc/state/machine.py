@@ -5,7 +5,7 @@ runtime-spec runtime.md "State" and "Lifecycle".  A pair that is not in the tabl
 
 from __future__ import annotations
 
-from ..errors import StateError
+from pyrunc.errors import StateError
 
 CREATING = "creating"
 CREATED = "created"

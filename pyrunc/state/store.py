@@ -10,14 +10,14 @@ import errno
 import fcntl
 import os
 
-from ..errors import HostError, StateError
-from ..spec.jsontext import dumps, loads
+from pyrunc.errors import HostError, StateError
+from pyrunc.spec.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
 
-    from ..spec.types import Hook
+    from pyrunc.spec.types import Hook
 
     class State(TypedDict):
         """state.json: what no later command could find out otherwise."""
