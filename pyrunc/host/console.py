@@ -22,13 +22,6 @@ def send_master(socket_path: str, master_fd: int, name: str) -> None:
     )
 
 
-def clear_onlcr(fd: int) -> None:
-    """Let the payload's newlines through as they are: the terminal at the other end has its own ONLCR."""
-    attributes = termios.tcgetattr(fd)
-    attributes[_OFLAG] &= ~termios.ONLCR
-    termios.tcsetattr(fd, termios.TCSANOW, attributes)
-
-
 def make_raw(fd: int) -> None:
     """cfmakeraw(3): every byte goes to the container, and its own line discipline decides."""
     attributes = termios.tcgetattr(fd)

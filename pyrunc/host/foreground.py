@@ -61,7 +61,6 @@ def wait(pid: int, pidfd: int, master: int = -1) -> int:
     with _Wakeup(forwarded() | {_signal.SIGCHLD, _signal.SIGWINCH}) as wakeup:
         try:
             if master >= 0:
-                console.clear_onlcr(master)
                 if terminal >= 0:
                     console.copy_size(terminal, master)
                 if saved is not None:

@@ -5,10 +5,11 @@ Netlink is spoken by pyroute2, which is imported only when a config has netDevic
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pyrunc.errors import OpFailed
-from pyrunc.host import site
+from pyrunc.host import failure, site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def move(name: str, rename: str, pid: int, where: str) -> None:
         with IPRoute() as here:
             found = here.link_lookup(ifname=name)
             if not found:
-                raise OpFailed(f"{step}: no such device", op="move_net_device", errno=19, where=where)
+                raise OpFailed(
+                    f"{step}: no such device", op="move_net_device", errno=errno.ENODEV, where=where
+                )
             addresses = [_plain(address) for address in here.get_addr(index=found[0]) if _kept(address)]
             step = f"move network device {name} into the container" + (f" as {rename}" if rename else "")
             # Moving and renaming is one step for the kernel, so the host never sees the new name.
@@ -49,12 +52,9 @@ def move(name: str, rename: str, pid: int, where: str) -> None:
             step = f"set network device {new} up in the container"
             there.link("set", index=index, state="up")
     except NetlinkError as error:
-        code = int(error.code)
-        message = f"{step}: {os.strerror(code)}"
-        raise OpFailed(message, op="move_net_device", errno=code, where=where) from error
+        refused = OSError(int(error.code), "")
+        raise failure.op_failed(refused, step, op="move_net_device", where=where) from error
     except OSError as error:
-        from pyrunc.host import failure
-
         raise failure.op_failed(error, step, op="move_net_device", where=where) from error
 
 

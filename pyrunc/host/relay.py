@@ -12,7 +12,7 @@ import select
 
 #: A pipe that poll calls writable takes this much without blocking (PIPE_BUF, pipe(7)).
 CHUNK = 4096
-#: What a pty buffers at most, with room to spare (TTYB_DEFAULT_MEM_LIMIT is 64 KiB; the line discipline has 4).
+#: More than a pty ever buffers (TTYB_DEFAULT_MEM_LIMIT is 64 KiB; the line discipline has 4).
 _PTY_SIZE = 128 * 1024
 
 

@@ -37,6 +37,6 @@ def _directories() -> list[str]:
 
 
 def _prefix() -> str:
-    """The launcher says where it is installed: a virtual environment's interpreter does not know without site."""
+    """The launcher says where it is installed: in a venv, an interpreter without site does not know."""
     given = sys._xoptions.get("pyrunc_prefix")
     return given if isinstance(given, str) else sys.prefix

@@ -26,7 +26,7 @@ def run(program: bytes, number: int, args: tuple[int, ...] = (), arch: int = X86
         if code == 0x20:  # BPF_LD | BPF_W | BPF_ABS
             (accumulator,) = unpack_from("=I", data, k)
         elif code == 0x06:  # BPF_RET | BPF_K
-            return k
+            return int(k)
         elif code == 0x05:  # BPF_JMP | BPF_JA
             index += k
         elif code == 0x54:  # BPF_ALU | BPF_AND | BPF_K

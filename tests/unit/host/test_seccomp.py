@@ -138,9 +138,11 @@ def test_a_hit_imports_nothing_heavy_and_gives_the_same_program(tmp_path: Path) 
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pyrunc.host import seccomp\n"
-        "config = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [{'names': ['uname'], 'action': 'SCMP_ACT_LOG'}]}\n"
+        "rule = {'names': ['uname'], 'action': 'SCMP_ACT_LOG'}\n"
+        "config = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [rule]}\n"
         "program = seccomp.compile(config, sys.argv[2], sys.argv[3])\n"
-        "print(program.hex(), *sorted({'ctypes', 're', 'typing', 'enum', 'hashlib', 'struct'} & set(sys.modules)))\n"
+        "heavy = {'ctypes', 're', 'typing', 'enum', 'hashlib', 'struct'}\n"
+        "print(program.hex(), *sorted(heavy & set(sys.modules)))\n"
     )
     root = Path(seccomp.__file__).parents[2]
     command = [sys.executable, "-I", "-S", "-c", code, str(root), str(tmp_path / "cache"), MACHINE]
