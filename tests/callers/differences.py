@@ -1,9 +1,48 @@
 """Every difference from runc that the comparing tests accept, each with its reason.
 
 A row is a regular expression, searched in one line of a difference (``SECTION -what runc showed`` or
-``SECTION +what pyrunc showed``), and the reason.  A row that no test meets any more is to be deleted.
+``SECTION +what this runtime showed``), and the reason.  A row that no test meets any more is to be
+deleted.
 """
 
 from __future__ import annotations
 
-KNOWN: tuple[tuple[str, str], ...] = ()
+KNOWN: tuple[tuple[str, str], ...] = (
+    (
+        r"^dev \+core symbolic link|^links \+/dev/core /proc/kcore",
+        "runc makes the link only where the host has /proc/kcore; a dangling link harms nobody",
+    ),
+    (
+        r"^mountinfo [-+]/proc/(keys|timer_list|sched_debug|latency_stats|uptime) .* root=/null ",
+        "files are masked with a /dev/null that the container cannot have replaced (CVE-2025-31133); runc 1.1 "
+        "binds the container's own",
+    ),
+    (
+        r"^mountinfo [-+]/(proc/acpi|proc/scsi|proc/asound|sys/firmware|sys/dev/block) on=\S+ device=\S+ root=/ ro,",
+        "one read-only tmpfs masks all directories; runc makes one for each",
+    ),
+    (
+        r"^mountinfo [-+]/sys/fs/cgroup on=/sys .* tmpfs tmpfs rw,mode=755(,uid=\d+,gid=\d+)?$|^writable -/sys/fs/cgroup$",
+        "the config asks for a read-only cgroup mount; runc 1.1 leaves the tmpfs around the controllers writable",
+    ),
+    (
+        r"^mountinfo [-+]\S+ on=/ .* tmpfs tmpfs rw(,mode=755)?$",
+        "the mode of the directory that a tmpfs covers is given to the mount; runc 1.1 sets it afterwards by its path",
+    ),
+    (
+        r"^files [-+]/tmp directory (1777|700|1770) 0:0$",
+        "mode= of a tmpfs is kept; runc 1.1 replaces it with the mode of what is covered",
+    ),
+    (
+        r"^mountinfo -/ on=nothing .* private overlay|^mountinfo \+/ on=nothing .* shared:N overlay",
+        "podman asks for rootfsPropagation shared; runc 1.1 keeps the rootfs private where it is a mount point already",
+    ),
+    (
+        r"^mountinfo [-+]/sys/fs/cgroup/systemd .* cgroup (systemd|cgroup) rw,name=systemd$",
+        "the source of a cgroup mount is only a name",
+    ),
+    (
+        r"^dev [-+]mqueue directory 1777 (0|65534):65534 ",
+        "the IPC namespace is made together with the user namespace, before any id is mapped; mode 1777 lets all in",
+    ),
+)

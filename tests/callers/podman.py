@@ -123,8 +123,8 @@ class Podman:
             "CONTAINERS_CONF": os.fspath(conf),
             "TERM": "xterm",
         }
-        self.base = ["podman", "--root", f"{directory}/root", "--runroot", f"{directory}/run"]
-        self.base += ["--tmpdir", f"{directory}/libpod"]
+        self.base = ["podman", "--root", f"{directory}/root", "--runroot", "/run/storage"]
+        self.base += ["--tmpdir", "/run/libpod"]  # the enclosure's own /run; podman limits the length
         busybox = shutil.which("busybox")
         assert busybox is not None, "busybox-static is not installed"
         (directory / "image.tar").write_bytes(image(Path(busybox), Path(__file__).with_name("look.sh")))

@@ -1,0 +1,97 @@
+"""list and ps: tables, quiet and JSON forms as callers parse them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.root.box import Box
+
+pytestmark = pytest.mark.needs("root", "busybox", "static", "ps")
+
+
+def test_an_empty_list(box: Box) -> None:
+    box.root.mkdir()
+    assert box.command("list").stdout.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+    assert box.command("list", "--quiet").stdout == ""
+    assert box.command("list", "--format", "json").stdout.strip() == "null"
+
+
+def test_a_root_that_does_not_exist(box: Box, tmp_path: Path) -> None:
+    box.root = tmp_path / "no such root"
+    assert box.command("list", status=None).status != 0
+
+
+def test_a_table_of_all_containers(new_box: Callable[..., Box]) -> None:
+    created, running, stopped = new_box("/bin/true"), new_box("/bin/sleep", "1000"), new_box("/bin/true")
+    created.create()
+    running.started()
+    stopped.started().until_stopped()
+    lines = created.command("list").stdout.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
+    assert set(rows) == {created.id, running.id, stopped.id}
+    assert rows[created.id][:3] == [str(created.state()["pid"]), "created", str(created.bundle.path)]
+    assert rows[running.id][:3] == [str(running.state()["pid"]), "running", str(running.bundle.path)]
+    assert rows[stopped.id][:3] == ["0", "stopped", str(stopped.bundle.path)]
+    assert {row[4] for row in rows.values()} == {"root"}
+    for column in ("PID", "STATUS", "BUNDLE", "CREATED", "OWNER"):
+        place = lines[0].index(column)
+        assert all(line[place - 1] == " " and line[place] != " " for line in lines[1:])
+
+
+@pytest.mark.parametrize("option", ["-q", "--quiet"])
+def test_a_quiet_list_has_ids_only(sleeper: Box, option: str) -> None:
+    assert sleeper.command("list", option).stdout == f"{sleeper.id}\n"
+
+
+@pytest.mark.parametrize("words", [("-f", "json"), ("--format=json",), ("--format", "json")])
+def test_a_list_as_json(sleeper: Box, words: tuple[str, ...]) -> None:
+    (entry,) = json.loads(sleeper.command("list", *words).stdout)
+    order = ["ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "annotations", "owner"]
+    assert [key for key in order if key in entry] == list(entry)
+    assert (entry["id"], entry["status"], entry["owner"]) == (sleeper.id, "running", "root")
+    assert entry["pid"] == sleeper.state()["pid"]
+
+
+@pytest.mark.parametrize("verb", ["list", "ps"])
+def test_an_unknown_format(sleeper: Box, verb: str) -> None:
+    words = ["ID"] if verb == "ps" else []
+    result = sleeper.command(verb, "--format", "xml", *words, status=None)
+    assert result.status != 0
+    assert "invalid" in result.stderr
+    assert result.stdout == ""
+
+
+def test_processes_as_json(sleeper: Box) -> None:
+    assert json.loads(sleeper.command("ps", "--format", "json", "ID").stdout) == [sleeper.state()["pid"]]
+    sleeper.leaving("exec", "-d", "ID", "/bin/sleep", "1000")
+    pids = json.loads(sleeper.command("ps", "-f", "json", "ID").stdout)
+    assert sorted(pids) == sleeper.processes()
+    assert len(pids) == 2
+
+
+def test_processes_as_a_table(sleeper: Box) -> None:
+    header, *rows = sleeper.command("ps", "ID").stdout.splitlines()
+    assert header.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert len(rows) == 1
+    assert "/bin/sleep 100000" in rows[0]
+    assert rows[0].split()[1] == str(sleeper.state()["pid"])
+
+
+def test_options_of_ps_are_passed_on(sleeper: Box) -> None:
+    header, row = sleeper.command("ps", "ID", "-o", "pid,args").stdout.splitlines()
+    assert header.split() == ["PID", "COMMAND"]
+    assert row.split() == [str(sleeper.state()["pid"]), "/bin/sleep", "100000"]
+
+
+def test_processes_of_a_stopped_container(new_box: Callable[..., Box]) -> None:
+    box = new_box("/bin/true").started()
+    box.until_stopped()
+    assert len(box.command("ps", "ID").stdout.splitlines()) == 1
+    assert json.loads(box.command("ps", "-f", "json", "ID").stdout) in (None, [])
