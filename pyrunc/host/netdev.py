@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 
-from pyrunc.errors import OpFailed
 from pyrunc.host import failure, site
 
 TYPE_CHECKING = False
@@ -30,21 +29,22 @@ def move(name: str, rename: str, pid: int, where: str) -> None:
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
-    step = f"find network device {name}"
+    new = rename or name
+    moving = f"move network device {name} into the container" + (f" as {rename}" if rename else "")
+    step = f"open a netlink socket in the network namespace of {pid}"
     try:
-        with IPRoute() as here:
+        with IPRoute(fileno=_socket_in(pid)) as there, IPRoute() as here:
+            step = f"find network device {name}"
             found = here.link_lookup(ifname=name)
             if not found:
-                raise OpFailed(
-                    f"{step}: no such device", op="move_net_device", errno=errno.ENODEV, where=where
-                )
+                raise OSError(errno.ENODEV, "")
+            step = moving
+            if there.link_lookup(ifname=new):
+                # The kernel would move it first, and find out when it renames.
+                raise OSError(errno.EEXIST, "")
             addresses = [_plain(address) for address in here.get_addr(index=found[0]) if _kept(address)]
-            step = f"move network device {name} into the container" + (f" as {rename}" if rename else "")
-            # Moving and renaming is one step for the kernel, so the host never sees the new name.
-            here.link("set", index=found[0], net_ns_pid=pid, ifname=rename or name)
-        new = rename or name
-        step = f"open a netlink socket in the network namespace of {pid}"
-        with IPRoute(fileno=_socket_in(pid)) as there:
+            here.link("set", index=found[0], net_ns_pid=pid, ifname=new)
+            step = f"find network device {new} in the container"
             index = there.link_lookup(ifname=new)[0]
             for address in addresses:
                 step = f"add address {address['address']}/{address['prefixlen']} to {new} in the container"
