@@ -24,8 +24,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 if TYPE_CHECKING:
     from types import ModuleType
 
-# The native programs are static and use no libc at all, so that they run beside any of them.  A plain linux_* tag
-# would say the same to pip, but no index accepts it; these two together are accepted by every pip on Linux.
+# The native programs are static and use no libc at all, so that they run beside any of them.  A plain linux_*
+# tag would say the same to pip, but no index accepts it; these two together are accepted by every pip on
+# Linux.
 PLATFORMS = ("manylinux_2_17", "musllinux_1_1")
 MACHINES = ("x86_64", "aarch64")
 
@@ -40,7 +41,9 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
             return
         machine = platform.machine()
         if sys.platform != "linux" or machine not in MACHINES:
-            self.app.abort(f"pyrunc needs Linux on {' or '.join(MACHINES)}; this is {sys.platform} on {machine}")
+            self.app.abort(
+                f"pyrunc needs Linux on {' or '.join(MACHINES)}; this is {sys.platform} on {machine}"
+            )
         root = Path(self.root)
         editable = version == "editable"
         native = load(root / "pyrunc/native/build.py")
@@ -56,7 +59,8 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
         if editable:
             install(self.scratch / "pyrunc-init", root / "pyrunc/native/pyrunc-init")
             install(self.scratch / "_compiled.py", root / "pyrunc/spec/_compiled.py")
-            # Nobody compiles an editable install afterwards, and the launcher runs for users who may not write here.
+            # Nobody compiles an editable install afterwards, and the launcher runs for users who may not
+            # write here.
             compileall.compile_dir(root / "pyrunc", quiet=1)
             return
         build_data["pure_python"] = False

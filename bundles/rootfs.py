@@ -3,10 +3,11 @@
 
 usage: rootfs.py BUNDLE [--output DIR] [--rootless]
 
-A config that mounts /usr gets a skeleton: directories, /bin, /lib and so on as the host has them (links into /usr), a few
-files in /etc, and every mount point.  A config that does not gets static programs in /bin: busybox where the host
-has a static one, else a compiled ``true``.  With --output the whole bundle is copied to DIR, and the bundle itself stays
-untouched.  --rootless changes the copy's config so that an ordinary user can run it.
+A config that mounts /usr gets a skeleton: directories, /bin, /lib and so on as the host has them (links into
+/usr), a few files in /etc, and every mount point.  A config that does not gets static programs in /bin:
+busybox where the host has a static one, else a compiled ``true``.  With --output the whole bundle is copied
+to DIR, and the bundle itself stays untouched.  --rootless changes the copy's config so that an ordinary user
+can run it.
 
 Standard library only; this file is also imported by the tests and by ``./dev demo``.
 """
@@ -49,7 +50,7 @@ class BundleError(Exception):
 def build(bundle: Path) -> Path:
     """Make ``bundle``/rootfs anew for its config.json; returns its path."""
     config = read(bundle)
-    rootfs = bundle / config["root"]["path"]
+    rootfs: Path = bundle / config["root"]["path"]
     if rootfs.exists():
         shutil.rmtree(rootfs)
     uses_host = any(mount["destination"] == "/usr" for mount in config.get("mounts", ()))
@@ -74,14 +75,17 @@ def read(bundle: Path) -> Any:
 
 
 def link_usr(rootfs: Path, config: Any) -> None:
-    """/bin and the others as the host has them; a host that keeps them apart from /usr needs them mounted, too."""
+    """/bin and the others as the host has them; a host that keeps them apart from /usr needs them mounted,
+    too."""
     mounted = {mount["destination"] for mount in config["mounts"]}
     for name in USR_LINKS:
         host = Path("/", name)
         if host.is_symlink():
             (rootfs / name).symlink_to(os.readlink(host).lstrip("/"))
         elif host.is_dir() and f"/{name}" not in mounted:
-            raise BundleError(f"/{name} of this host is no link into /usr: add a bind mount of it to config.json")
+            raise BundleError(
+                f"/{name} of this host is no link into /usr: add a bind mount of it to config.json"
+            )
 
 
 def add_static_programs(folder: Path, wanted: str) -> None:
@@ -96,7 +100,9 @@ def add_static_programs(folder: Path, wanted: str) -> None:
     elif wanted == "/bin/true":
         compile_true(folder / "true")
     else:
-        raise BundleError(f"{wanted} needs a static busybox (Debian and Ubuntu: apt-get install busybox-static)")
+        raise BundleError(
+            f"{wanted} needs a static busybox (Debian and Ubuntu: apt-get install busybox-static)"
+        )
 
 
 def static_busybox() -> Path | None:
@@ -113,7 +119,9 @@ def is_static(path: Path) -> bool:
     data = path.read_bytes()
     if data[:5] != b"\x7fELF\x02":
         return False
-    table, size, count = (int.from_bytes(data[at : at + width], "little") for at, width in ((32, 8), (54, 2), (56, 2)))
+    table, size, count = (
+        int.from_bytes(data[at : at + width], "little") for at, width in ((32, 8), (54, 2), (56, 2))
+    )
     pt_interp = 3
     return all(int.from_bytes(data[table + n * size :][:4], "little") != pt_interp for n in range(count))
 
@@ -129,7 +137,8 @@ def compile_true(target: Path) -> None:
 
 
 def add_mount_points(bundle: Path, rootfs: Path, config: Any) -> None:
-    """Make what mounts land on, so that a read-only rootfs works, too. Below other mounts there is nothing to make."""
+    """Make what mounts land on, so that a read-only rootfs works, too. Below other mounts there is nothing to
+    make."""
     covered: list[str] = []
     for mount in config.get("mounts", ()):
         target = mount["destination"]
@@ -169,7 +178,8 @@ def mapped_root(mappings: Any) -> int:
 
 
 def rootless(config: Any) -> Any:
-    """The same config for an ordinary user: a user namespace with that user as its root, and nothing that needs more."""
+    """The same config for an ordinary user: a user namespace with that user as its root, and nothing that
+    needs more."""
     linux = config["linux"]
     if not any(entry["type"] == "user" for entry in linux["namespaces"]):
         linux["namespaces"].append({"type": "user"})
@@ -193,10 +203,16 @@ def copy(bundle: Path, target: Path, *, for_user: bool = False) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Build the rootfs of an example bundle from what the host has.")
+    parser = argparse.ArgumentParser(
+        description="Build the rootfs of an example bundle from what the host has."
+    )
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--output", type=Path, metavar="DIR", help="copy the bundle to DIR and build it there")
-    parser.add_argument("--rootless", action="store_true", help="with --output: a config for an ordinary user")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="copy the bundle to DIR and build it there"
+    )
+    parser.add_argument(
+        "--rootless", action="store_true", help="with --output: a config for an ordinary user"
+    )
     options = parser.parse_args()
     if options.rootless and not options.output:
         parser.error("--rootless changes config.json and therefore needs --output")

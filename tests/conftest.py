@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import requirements, residue
+from tests.support import programs, requirements, residue
 from tests.support.bundles import Bundle
 from tests.support.canary import Canary
 from tests.support.command import Result, run
@@ -40,7 +40,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when it leaves something behind; the controller sees this after the last worker has ended."""
+    """Fail the run when it leaves something behind; the controller sees this after the last worker has
+    ended."""
     before = session.config.stash.get(BEFORE, None)
     if before is None:
         return
@@ -88,7 +89,7 @@ def pyrunc() -> Path:
 @pytest.fixture(scope="session")
 def runc() -> Path:
     """The reference runtime; for tests marked needs("runc")."""
-    found = shutil.which("runc", path=requirements.programs.PATH)
+    found = shutil.which("runc", path=programs.PATH)
     assert found, "mark the test needs('runc')"
     return Path(found)
 
@@ -112,8 +113,8 @@ COUNTER = itertools.count(1)
 def ids(root: Path) -> Iterator[Callable[[], str]]:
     """A factory of container ids that no other test uses.
 
-    After the test, what still exists under one of them is deleted by every runtime that the test may have used, each
-    with the private root, and the test fails when that does not work.
+    After the test, what still exists under one of them is deleted by every runtime that the test may have
+    used, each with the private root, and the test fails when that does not work.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     made: list[str] = []
@@ -131,7 +132,8 @@ def ids(root: Path) -> Iterator[Callable[[], str]]:
 
 
 def delete(root: Path, name: str) -> None:
-    """Delete container ``name`` with the runtime that made it, told by what it keeps in its state directory."""
+    """Delete container ``name`` with the runtime that made it, told by what it keeps in its state
+    directory."""
     state = root / name
     if (state / "lock").exists():
         runtime = str(Path(sys.prefix, "bin", "pyrunc"))
@@ -161,6 +163,8 @@ def bundle(tmp_path: Path) -> Callable[..., Bundle]:
 def canary(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
     """A tree on the host that must not change; checked after the test."""
     engines = ("/var/lib/containers", "/run/containers", "/run/netns", "/run/user", "/run/docker")
-    made = Canary(tmp_path / "canary", ignore_mounts_below=(*engines, str(tmp_path_factory.getbasetemp().parent)))
+    made = Canary(
+        tmp_path / "canary", ignore_mounts_below=(*engines, str(tmp_path_factory.getbasetemp().parent))
+    )
     yield made
     made.check()

@@ -22,7 +22,13 @@ def table(title: str, rows: list[list[str]]) -> None:
     print(f"\n{title}")
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("  " + "  ".join(cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))))
+        print(
+            "  "
+            + "  ".join(
+                cell.ljust(width) if n == 0 else cell.rjust(width)
+                for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+        )
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -55,9 +61,14 @@ def goals(groups: dict[str, list[Case]]) -> list[Goal]:
     run, short, verbs, config = (groups.get(name, []) for name in ("run", "short", "verbs", "config"))
     return [
         Goal("run / runc's run", found(run, "pyrunc", "run"), found(run, "runc", "run"), 0.55),
-        Goal("create+start+delete / runc's", found(short, "pyrunc", *SHORT), found(short, "runc", *SHORT), 0.8),
         Goal(
-            "state / bare interpreter", found(verbs, "pyrunc", "state"), found(verbs, "bare interpreter", "state"), 1.25
+            "create+start+delete / runc's", found(short, "pyrunc", *SHORT), found(short, "runc", *SHORT), 0.8
+        ),
+        Goal(
+            "state / bare interpreter",
+            found(verbs, "pyrunc", "state"),
+            found(verbs, "bare interpreter", "state"),
+            1.25,
         ),
         Goal(
             "create with podman's config / with the small one",
@@ -65,7 +76,12 @@ def goals(groups: dict[str, list[Case]]) -> list[Goal]:
             found(config, "pyrunc, small", "create"),
             1.3,
         ),
-        Goal("Python API / crun's run", found(run, "Python API", "run"), found(run, "crun, no cgroup", "run"), 0.45),
+        Goal(
+            "Python API / crun's run",
+            found(run, "Python API", "run"),
+            found(run, "crun, no cgroup", "run"),
+            0.45,
+        ),
         Goal("Python API / runc's run", found(run, "Python API", "run"), found(run, "runc", "run"), 0.2),
     ]
 
@@ -77,26 +93,36 @@ def report(groups: dict[str, list[Case]]) -> None:
             rows = [["run of a static true", "median", "/ runc"]]
             for case in group:
                 value = case.median("run")
-                rows.append([case.name, milliseconds(value), f"{value / base:.2f}" if value and base else "-"])
+                rows.append(
+                    [case.name, milliseconds(value), f"{value / base:.2f}" if value and base else "-"]
+                )
             table("Whole runs", rows)
         else:
             steps = cases.VERBS if name == "verbs" else SHORT
             rows = [["", *steps]]
             for case in group:
                 known = case.samples[0].keys() if case.samples else ()
-                rows.append([case.name, *(milliseconds(case.median(step)) if step in known else "-" for step in steps)])
+                rows.append(
+                    [
+                        case.name,
+                        *(milliseconds(case.median(step)) if step in known else "-" for step in steps),
+                    ]
+                )
             titles = {"short": "Of a program that ends by itself", "verbs": "Of a program that waits"}
             table(titles.get(name, "Small config and podman's default config"), rows)
     where_the_time_goes(groups.get("run", []))
     table("Goals", [["ratio of medians", "is", "goal", ""], *(goal.row() for goal in goals(groups))])
-    problems = [f"  {case.name}: {case.problem}" for group in groups.values() for case in group if case.problem]
+    problems = [
+        f"  {case.name}: {case.problem}" for group in groups.values() for case in group if case.problem
+    ]
     if problems:
         print("\nNot measured:", *dict.fromkeys(problems), sep="\n")
 
 
 def where_the_time_goes(group: list[Case]) -> None:
     bare, version, run, floor = (
-        found(group, name, "run") for name in ("bare interpreter", "pyrunc --version", "pyrunc", "kernel floor")
+        found(group, name, "run")
+        for name in ("bare interpreter", "pyrunc --version", "pyrunc", "kernel floor")
     )
     if bare is None or version is None or run is None or floor is None:
         return
@@ -105,15 +131,23 @@ def where_the_time_goes(group: list[Case]) -> None:
         ["the interpreter starts and ends", milliseconds(bare), f"{bare / run:.0%}"],
         ["launcher and command line", milliseconds(version - bare), f"{(version - bare) / run:.0%}"],
         ["the kernel's part", milliseconds(floor), f"{floor / run:.0%}"],
-        ["config, plan, state, cgroups, waiting", milliseconds(run - version - floor), f"{(run - version - floor) / run:.0%}"],
+        [
+            "config, plan, state, cgroups, waiting",
+            milliseconds(run - version - floor),
+            f"{(run - version - floor) / run:.0%}",
+        ],
     ]
     table("Where the time goes", rows)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description="Compare start-up with other runtimes.")
-    parser.add_argument("--rounds", type=int, default=40, help="measured rounds per group (default: %(default)s)")
-    parser.add_argument("--only", action="append", metavar="GROUP", help="run, short, verbs or config; may be repeated")
+    parser.add_argument(
+        "--rounds", type=int, default=40, help="measured rounds per group (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="GROUP", help="run, short, verbs or config; may be repeated"
+    )
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("run it as root: runc and crun need it for the same namespaces")
@@ -132,9 +166,14 @@ def main() -> int:
                     print(f"\r{name}: {number}/{options.rounds} ", end="", file=sys.stderr, flush=True)
 
             interleave(group, options.rounds, progress)
-    print(f"\n{options.rounds} interleaved rounds per group; CPU: {os.cpu_count()}; load before the end: {os.getloadavg()[0]:.1f}")
+    load = os.getloadavg()[0]
+    print(
+        f"\n{options.rounds} interleaved rounds per group, {os.cpu_count()} CPUs, load at the end {load:.1f}"
+    )
     report(groups)
-    return 1 if any(case.problem for group in groups.values() for case in group if case.name == "pyrunc") else 0
+    return (
+        1 if any(case.problem for group in groups.values() for case in group if case.name == "pyrunc") else 0
+    )
 
 
 if __name__ == "__main__":

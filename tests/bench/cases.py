@@ -43,7 +43,11 @@ class Runtime:
     def short(self, bundle: Path) -> Timings:
         """create, start, delete of a program that ends by itself."""
         name = next(self.ids)
-        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name])}
+        taken = {
+            "create": spawn(
+                [*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name]
+            )
+        }
         pid = int(Path(self.pid_file).read_text())
         taken["start"] = spawn([*self.command, "start", name])
         reap(pid)
@@ -53,7 +57,11 @@ class Runtime:
     def verbs(self, bundle: Path) -> Timings:
         """Every verb apart, on a program that waits to be killed."""
         name = next(self.ids)
-        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name])}
+        taken = {
+            "create": spawn(
+                [*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name]
+            )
+        }
         pid = int(Path(self.pid_file).read_text())
         taken["start"] = spawn([*self.command, "start", name])
         taken["state"] = spawn([*self.command, "state", name])
@@ -106,7 +114,8 @@ def runtimes(scratch: Path) -> list[Runtime]:
     if runc:
         found.append(Runtime("runc", [runc], scratch))
     if crun:
-        # crun takes only a cgroup2 view here, and none of its cgroups; pyrunc beside it under the same conditions.
+        # crun takes only a cgroup2 view here, and none of its cgroups; pyrunc beside it under the same
+        # conditions.
         disabled = "--cgroup-manager=disabled"
         found.append(Runtime("crun, no cgroup", [crun, disabled], scratch, private=True))
         found.append(Runtime("pyrunc, no cgroup", [pyrunc, disabled], scratch, private=True))

@@ -1,4 +1,5 @@
-"""Timing: interleaved rounds, medians, and a second mount namespace for what does not run on this cgroup layout.
+"""Timing: interleaved rounds, medians, and a second mount namespace for what does not run on this cgroup
+layout.
 
 A case runs in a forked worker.  There is one per mount namespace, so that what it costs to get there is not
 in the figures; both are subreapers, as conmon and the containerd shim are.
@@ -32,7 +33,7 @@ class CommandFailed(Exception):
     """A measured command did not succeed: its words and its status."""
 
 
-def spawn(words: Sequence[str]) -> float:
+def spawn(words: list[str]) -> float:
     """Run a command with /dev/null for stdio and the least of an environment; seconds until it was reaped."""
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
     started = time.perf_counter()
@@ -63,13 +64,15 @@ class Worker:
         if self.pid == 0:
             os.close(ask_write)
             os.close(answer_read)
+            status = 1
             try:
                 with os.fdopen(ask_read) as asked, os.fdopen(answer_write, "w") as answers:
                     serve(cases, setup, asked, answers)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
+                status = 0
+            finally:  # a forked worker never returns into its parent's frames
+                if status:
+                    traceback.print_exc()
+                os._exit(status)
         os.close(ask_read)
         os.close(answer_write)
         self.ask = os.fdopen(ask_write, "w")
@@ -82,7 +85,9 @@ class Worker:
         if not line:
             raise WorkerDied("a worker has died; its traceback is above")
         answer = json.loads(line)
-        return answer if isinstance(answer, str) else {str(key): float(value) for key, value in answer.items()}
+        return (
+            answer if isinstance(answer, str) else {str(key): float(value) for key, value in answer.items()}
+        )
 
     def close(self) -> None:
         # Not by end of file: a worker that was forked later holds this pipe open, too.
@@ -95,7 +100,9 @@ class Worker:
         os.waitpid(self.pid, 0)
 
 
-def serve(cases: Sequence[Callable[[], Timings]], setup: Sequence[str], asked: IO[str], answers: IO[str]) -> None:
+def serve(
+    cases: Sequence[Callable[[], Timings]], setup: Sequence[str], asked: IO[str], answers: IO[str]
+) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     problem = ""

@@ -30,7 +30,8 @@ events_logger = "file"
 
 
 def capture(scratch: Path, rootfs: Path) -> dict[str, Any] | None:
-    """The config for ``podman run --network none`` of a rootfs, made independent of podman; None without podman."""
+    """The config for ``podman run --network none`` of a rootfs, made independent of podman; None without
+    podman."""
     podman, runc = (shutil.which(name, path=programs.PATH) for name in ("podman", "runc"))
     if podman is None or runc is None or os.geteuid() != 0:
         return None
@@ -40,8 +41,9 @@ def capture(scratch: Path, rootfs: Path) -> dict[str, Any] | None:
     wrapper.chmod(0o755)
     settings = scratch / "containers.conf"
     settings.write_text(CONTAINERS_CONF)
-    store = ["--root", scratch / "store", "--runroot", scratch / "runroot", "--tmpdir", scratch / "tmpdir"]
-    wanted = ["run", "--rm", "--network", "none", "--rootfs", rootfs, "/bin/true"]
+    folders = (("--root", "store"), ("--runroot", "runroot"), ("--tmpdir", "tmpdir"))
+    store = [word for option, name in folders for word in (option, str(scratch / name))]
+    wanted = ["run", "--rm", "--network", "none", "--rootfs", str(rootfs), "/bin/true"]
     subprocess.run(
         [podman, *store, "--storage-driver", "vfs", "--runtime", wrapper, *wanted],
         env={**os.environ, "CONTAINERS_CONF": str(settings)},
@@ -53,13 +55,14 @@ def capture(scratch: Path, rootfs: Path) -> dict[str, Any] | None:
 
 
 def independent(config: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Replace what lived only as long as podman's container: its files, its cgroup, its namespaces' paths, its hooks."""
+    """Replace what lived only as long as podman's container: its files, its cgroup, its namespaces' paths,
+    its hooks."""
     stand_in = scratch / "stand-in"
     stand_in.write_text("127.0.0.1 localhost\n")
     for mount in config["mounts"]:
         source = mount.get("source", "")
         if source.startswith("/") and not Path(source).exists():
-            if mount["destination"] == "/dev/shm":  # noqa: S108
+            if mount["destination"] == "/dev/shm":
                 mount.update(type="tmpfs", source="shm", options=["nosuid", "noexec", "nodev", "mode=1777"])
             else:
                 mount["source"] = str(stand_in)

@@ -44,7 +44,8 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_environment(folder: Path, *install: str | Path) -> Path:
-    """A virtual environment with ``install``, and links to the libraries of this one; returns its bin/pyrunc."""
+    """A virtual environment with ``install``, and links to the libraries of this one; returns its
+    bin/pyrunc."""
     base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
     run(base, "-I", "-m", "venv", "--without-pip", folder, timeout=120)
     (site,) = folder.glob("lib/python3*/site-packages")
@@ -52,11 +53,23 @@ def new_environment(folder: Path, *install: str | Path) -> Path:
         if "pyrunc" not in entry.name:
             (site / entry.name).symlink_to(entry)
     options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
-    run(sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", *options, *install, timeout=180)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        folder / "bin/python",
+        "install",
+        *options,
+        *install,
+        timeout=180,
+    )
     return folder / "bin/pyrunc"
 
 
-def call(pyrunc: Path, *arguments: str, env: Mapping[str, str] | None = None, status: int | None = 0) -> Result:
+def call(
+    pyrunc: Path, *arguments: str, env: Mapping[str, str] | None = None, status: int | None = 0
+) -> Result:
     """As an engine calls it: an empty environment."""
     return run(pyrunc, *arguments, env=env or {}, status=status)
 
@@ -79,7 +92,12 @@ def test_the_wheel_is_for_any_libc_of_this_machine_and_any_python(wheel: Path) -
 
 def test_the_wheel_has_what_runs_and_nothing_that_builds(wheel: Path) -> None:
     found = names(wheel)
-    wanted = {"pyrunc/__main__.py", "pyrunc/native/pyrunc-init", "pyrunc/spec/_compiled.py", "pyrunc/schemas/config.json"}
+    wanted = {
+        "pyrunc/__main__.py",
+        "pyrunc/native/pyrunc-init",
+        "pyrunc/spec/_compiled.py",
+        "pyrunc/schemas/config.json",
+    }
     assert wanted <= found
     assert {name for name in found if ".data/scripts/" in name} == {
         next(name for name in found if name.endswith(".data/scripts/pyrunc"))
@@ -133,8 +151,16 @@ def test_an_editable_install_works_and_runs_the_source_tree(checkout: Path, tmp_
 
 
 @pytest.mark.needs("root", "static")
-def test_an_installed_wheel_runs_a_container(installed: Path, tmp_path: Path, root: Path, container_id: str) -> None:
-    run(sys.executable, SOURCE / "bundles/rootfs.py", SOURCE / "bundles/minimal", "--output", tmp_path / "minimal")
+def test_an_installed_wheel_runs_a_container(
+    installed: Path, tmp_path: Path, root: Path, container_id: str
+) -> None:
+    run(
+        sys.executable,
+        SOURCE / "bundles/rootfs.py",
+        SOURCE / "bundles/minimal",
+        "--output",
+        tmp_path / "minimal",
+    )
     call(installed, "--root", str(root), "run", "--bundle", str(tmp_path / "minimal"), container_id)
 
 

@@ -1,4 +1,5 @@
-"""Bundles for tests: a directory with a config.json that can be edited and a small rootfs of static programs."""
+"""Bundles for tests: a directory with a config.json that can be edited and a small rootfs of static
+programs."""
 
 from __future__ import annotations
 
@@ -11,21 +12,25 @@ from typing import Any
 from tests.support import programs
 from tests.support.config import default_config
 
-DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "usr/bin", "var/tmp", "home/user")  # noqa: S108
+DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "usr/bin", "var/tmp", "home/user")
 
 APPLETS = (
-    "cat", "chmod", "chown", "cp", "dd", "df", "echo", "env", "false", "find", "grep", "head", "hostname", "id", "kill",
-    "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "sh",
-    "sleep", "sort", "stat", "stty", "su", "tail", "test", "touch", "true", "tty", "umount", "uname", "wc", "yes",
+    "cat", "chmod", "chown", "cp", "dd", "df", "echo", "env", "false", "find", "grep", "head", "hostname",
+    "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "ps", "pwd", "readlink", "rm",
+    "rmdir", "sed", "sh", "sleep", "sort", "stat", "stty", "su", "tail", "test", "touch", "true", "tty",
+    "umount", "uname", "wc", "yes",
 )  # fmt: skip
 
 
 def make_rootfs(path: Path) -> None:
-    """A rootfs with /bin/probe, /etc/passwd and group, and busybox with its applets where the host has a static one."""
+    """A rootfs with /bin/probe, /etc/passwd and group, and busybox with its applets where the host has a
+    static one."""
     for name in DIRECTORIES:
         (path / name).mkdir(parents=True, exist_ok=True)
     (path / "tmp").chmod(0o1777)
-    (path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n")
+    (path / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
+    )
     (path / "etc/group").write_text("root:x:0:\ntty:x:5:\nuser:x:1000:\nextra:x:2000:user\n")
     shutil.copy(programs.static("probe"), path / "bin/probe")
     busybox = programs.busybox()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 
 class Canary:
-    """``path`` is a populated tree; ``check()`` fails with every difference since it was made or last reset."""
+    """``path`` is a populated tree; ``check()`` fails with every difference since it was made or last
+    reset."""
 
     def __init__(self, path: Path, *, ignore_mounts_below: tuple[str, ...] = ()) -> None:
         self.path = path
@@ -54,8 +55,8 @@ def describe(path: Path) -> str:
     """One line that changes when anything about the entry does, reading it excepted."""
     info = path.lstat()
     line = (
-        f"inode={info.st_ino} mode={stat.filemode(info.st_mode)} owner={info.st_uid}:{info.st_gid} links={info.st_nlink} "
-        f"size={info.st_size} mtime={info.st_mtime_ns} ctime={info.st_ctime_ns}"
+        f"inode={info.st_ino} mode={stat.filemode(info.st_mode)} owner={info.st_uid}:{info.st_gid} "
+        f"links={info.st_nlink} size={info.st_size} mtime={info.st_mtime_ns} ctime={info.st_ctime_ns}"
     )
     if stat.S_ISLNK(info.st_mode):
         line += f" to={path.readlink()}"
@@ -70,7 +71,8 @@ def tree(path: Path) -> dict[str, str]:
 
 
 def outer_mounts(ignored: tuple[str, ...] = ()) -> dict[str, str]:
-    """The mount table of this mount namespace, without mounts below ``ignored`` prefixes (other tests' engines)."""
+    """The mount table of this mount namespace, without mounts below ``ignored`` prefixes (other tests'
+    engines)."""
     found = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()

@@ -46,7 +46,8 @@ def run(
     ``stdin`` is text to feed; without it the standard input is empty.
     """
     words = tuple(os.fspath(word) for word in command)
-    # Into files, not pipes: what a detached container inherits would keep a pipe open after the runtime has gone.
+    # Into files, not pipes: what a detached container inherits would keep a pipe open after the runtime has
+    # gone.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             done = subprocess.run(

@@ -1,6 +1,7 @@
 """The config that test bundles start from: what a container engine would ask for, with a static program.
 
-Deliberately not taken from pyrunc's own template: it must be right when that is wrong, and runc 1.1 must take it.
+Deliberately not taken from pyrunc's own template: it must be right when that is wrong, and runc 1.1 must take
+it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trig
 
 
 def default_config(*, user_namespace: bool = False) -> dict[str, Any]:
-    """A new config, to be edited freely. ``user_namespace``: root inside is this process's user, as without root."""
+    """A new config, to be edited freely. ``user_namespace``: root inside is this process's user, as without
+    root."""
     namespaces = [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]
     config: dict[str, Any] = {
         "ociVersion": "1.0.2",
@@ -71,6 +73,16 @@ MOUNTS = [
         "source": "shm",
         "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
     },
-    {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
-    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+    {
+        "destination": "/dev/mqueue",
+        "type": "mqueue",
+        "source": "mqueue",
+        "options": ["nosuid", "noexec", "nodev"],
+    },
+    {
+        "destination": "/sys",
+        "type": "sysfs",
+        "source": "sysfs",
+        "options": ["nosuid", "noexec", "nodev", "ro"],
+    },
 ]

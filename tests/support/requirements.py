@@ -42,7 +42,11 @@ def _user() -> str:
 def _unshare(*options: str) -> Probe:
     def probe() -> str:
         done = subprocess.run(
-            ["unshare", *options, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+            ["unshare", *options, "true"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            text=True,
         )
         return "" if done.returncode == 0 else f"unshare {' '.join(options)}: {done.stderr.strip()}"
 
@@ -112,14 +116,20 @@ def _libseccomp() -> str:
 
 
 def _seccomp() -> str:
-    return "" if Path("/proc/sys/kernel/seccomp/actions_avail").exists() else "the kernel has no seccomp filters"
+    return (
+        "" if Path("/proc/sys/kernel/seccomp/actions_avail").exists() else "the kernel has no seccomp filters"
+    )
 
 
 def _idmapped_mounts() -> str:
     """Idmapped mounts need 5.12 and a file system that allows them: tried on the temporary directory."""
     with tempfile.TemporaryDirectory(prefix="pyrunc-needs-") as folder:
         done = subprocess.run(
-            [programs.static("idmap_probe"), folder], stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+            [programs.static("idmap_probe"), folder],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            text=True,
         )
         return "" if done.returncode == 0 else f"idmapped mount of {folder}: {done.stderr.strip()}"
 
@@ -170,9 +180,9 @@ PROBES: dict[str, Probe] = {
     **{
         name: _program(name)
         for name in (
-            "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu", "bwrap",
-            "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare", "nsenter",
-            "newuidmap", "skopeo", "umoci", "systemd-run", "ip", "ps",
+            "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
+            "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
+            "nsenter", "newuidmap", "skopeo", "umoci", "systemd-run", "ip", "ps",
         )
     },
 }  # fmt: skip

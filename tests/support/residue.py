@@ -1,9 +1,10 @@
-"""What a run of the tests must not leave behind: mounts, cgroups, processes, state directories, users' sockets.
+"""What a run of the tests must not leave behind: mounts, cgroups, processes, state directories, users'
+sockets.
 
 A snapshot is taken before the first test and after the last one.  A run owns what carries its token (every
-container id of the ``ids`` fixture does, every path below its temporary directory does).  Where the machine is
-the run's alone (PYRUNC_REQUIRE=all, as in CI) every new mount and state directory is residue, and every new
-process and cgroup that bears the name of a container program.
+container id of the ``ids`` fixture does, every path below its temporary directory does).  Where the machine
+is the run's alone (PYRUNC_REQUIRE=all, as in CI) every new mount and state directory is residue, and every
+new process and cgroup that bears the name of a container program.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def snapshot() -> dict[str, str]:
     return {**_mounts(), **_cgroups(), **_processes(), **_states()}
 
 
-def left_behind(before: dict[str, str], after: dict[str, str], marks: tuple[str, ...], strict: bool) -> list[str]:
+def left_behind(
+    before: dict[str, str], after: dict[str, str], marks: tuple[str, ...], strict: bool
+) -> list[str]:
     """Descriptions of what is only in ``after`` and carries one of ``marks``; ``strict`` as told above."""
     found = []
     for key, line in sorted(after.items()):
@@ -69,7 +72,8 @@ def _processes() -> dict[str, str]:
 
 
 def _process(folder: Path) -> str:
-    """``pid starttime`` on the first line, then command line and what ties the process to a run; "" if it is gone."""
+    """``pid starttime`` on the first line, then command line and what ties the process to a run; "" if it is
+    gone."""
     try:
         stat = (folder / "stat").read_text()
         fields = stat.rpartition(")")[2].split()

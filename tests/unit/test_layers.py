@@ -1,4 +1,5 @@
-"""The direction of the arrows: who may import whom, what a pure layer may not touch, what a fast start may not load."""
+"""The direction of the arrows: who may import whom, what a pure layer may not touch, what a fast start may
+not load."""
 
 from __future__ import annotations
 
@@ -29,16 +30,18 @@ TOP = {"cli": "api", "container": "api", "sandbox": "api", "__init__": "api", "_
 BUILD_SCRIPTS = {"spec/compile_schemas.py", "native/build.py", "native/generate.py"}
 
 IMPURE = {
-    "os", "posix", "posixpath", "io", "socket", "_socket", "time", "subprocess", "ctypes", "select", "selectors",
-    "fcntl", "signal", "_signal", "resource", "termios", "mmap", "threading", "_thread", "random", "secrets", "uuid",
-    "pathlib", "shutil", "tempfile", "glob", "platform", "getpass", "pwd", "grp", "asyncio", "multiprocessing",
+    "os", "posix", "posixpath", "io", "socket", "_socket", "time", "subprocess", "ctypes", "select",
+    "selectors", "fcntl", "signal", "_signal", "resource", "termios", "mmap", "threading", "_thread",
+    "random", "secrets", "uuid", "pathlib", "shutil", "tempfile", "glob", "platform", "getpass", "pwd",
+    "grp", "asyncio", "multiprocessing",
 }  # fmt: skip
 
-#: What create, start, state, kill, delete, exec and run may load besides the interpreter's own and pyrunc's modules.
-#: C modules cost microseconds; a Python module must be worth its milliseconds, and __future__ is (0.1 ms).
+#: What create, start, state, kill, delete, exec and run may load besides the interpreter's own and pyrunc's
+#: modules. C modules cost microseconds; a Python module must be worth its milliseconds, and __future__ is
+#: (0.1 ms).
 ALLOWED = {
-    "__future__", "_blake2", "_json", "_posixsubprocess", "_signal", "_socket", "_struct", "array", "binascii", "errno",
-    "fcntl", "math", "mmap", "resource", "select", "termios", "time",
+    "__future__", "_blake2", "_json", "_posixsubprocess", "_signal", "_socket", "_struct", "array",
+    "binascii", "errno", "fcntl", "math", "mmap", "resource", "select", "termios", "time",
 }  # fmt: skip
 
 
@@ -88,7 +91,8 @@ def internal(path: Path) -> Iterator[tuple[int, str]]:
     for line, name in imports(path):
         if name == "pyrunc" or name.startswith("pyrunc."):
             inner = name.removeprefix("pyrunc").removeprefix(".")
-            # `from pyrunc import errors` names a layer; `import pyrunc` and `from pyrunc import Container` the API
+            # `from pyrunc import errors` names a layer; `import pyrunc` and `from pyrunc import Container`
+            # the API
             yield line, layer(inner) if layer(inner) in LAYERS else "api"
 
 
@@ -99,18 +103,28 @@ def test_a_layer_imports_only_what_stands_to_its_left(path: Path) -> None:
         own = "errors"
     assert own in LAYERS, f"{relative(path)} belongs to no layer"
     reach = LAYERS[: LAYERS.index(own) + 1]
-    breaches = [f"{relative(path)}:{line} imports {other}" for line, other in internal(path) if other not in reach]
+    breaches = [
+        f"{relative(path)}:{line} imports {other}" for line, other in internal(path) if other not in reach
+    ]
     assert not breaches
 
 
-@pytest.mark.parametrize("path", [p for p in sources() if layer(relative(p)) in {"errors", "spec", "plan"}], ids=relative)
+@pytest.mark.parametrize(
+    "path", [p for p in sources() if layer(relative(p)) in {"errors", "spec", "plan"}], ids=relative
+)
 def test_a_pure_layer_does_no_io(path: Path) -> None:
-    breaches = [f"{relative(path)}:{line} imports {name}" for line, name in imports(path) if name.split(".")[0] in IMPURE]
+    breaches = [
+        f"{relative(path)}:{line} imports {name}"
+        for line, name in imports(path)
+        if name.split(".")[0] in IMPURE
+    ]
     assert not breaches
     calls = [
         f"{relative(path)}:{node.lineno} calls {node.func.id}"
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"}
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"open", "print", "input"}
     ]
     assert not calls
 
@@ -132,7 +146,8 @@ def interpreter() -> str:
     return str(Path(sys.base_prefix, "bin", version))
 
 
-#: Runs pyrunc as its launcher does, and writes the names of the modules that it loaded to a descriptor when it exits.
+#: Runs pyrunc as its launcher does, and writes the names of the modules that it loaded to a descriptor when
+#: it exits.
 HOOK = """
 import sys
 descriptor, main = int(sys.argv[1]), sys.argv[2]
@@ -162,7 +177,17 @@ def loaded(tmp_path: Path, *arguments: str) -> set[str]:
     hook.write_text(HOOK)
     with report.open("wb") as file:
         subprocess.run(
-            [interpreter(), "-I", "-S", "-X", "utf8", hook, str(file.fileno()), PACKAGE / "__main__.py", *arguments],
+            [
+                interpreter(),
+                "-I",
+                "-S",
+                "-X",
+                "utf8",
+                hook,
+                str(file.fileno()),
+                PACKAGE / "__main__.py",
+                *arguments,
+            ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             pass_fds=[file.fileno()],
@@ -196,7 +221,8 @@ def loaded(tmp_path: Path, *arguments: str) -> set[str]:
     ids=" ".join,
 )
 def test_the_lean_path_loads_only_what_is_allowed(verb: tuple[str, ...], tmp_path: Path) -> None:
-    """The bundle has a valid config and no rootfs: all the modules of create are loaded, and nothing is made."""
+    """The bundle has a valid config and no rootfs: all the modules of create are loaded, and nothing is
+    made."""
     from tests.support.config import default_config
 
     folder = tmp_path / "bundle"
@@ -210,5 +236,9 @@ def test_the_lean_path_loads_only_what_is_allowed(verb: tuple[str, ...], tmp_pat
 
 def test_what_is_allowed_on_the_lean_path_is_written_in_c() -> None:
     stdlib = Path(sysconfig.get_paths()["stdlib"])
-    python = {name for name in ALLOWED - {"__future__"} if (stdlib / f"{name}.py").exists() or (stdlib / name / "__init__.py").exists()}
+    python = {
+        name
+        for name in ALLOWED - {"__future__"}
+        if (stdlib / f"{name}.py").exists() or (stdlib / name / "__init__.py").exists()
+    }
     assert not python
