@@ -10,7 +10,7 @@ loop reads it there beside everything else that it waits for.
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 import select
 import termios
 
@@ -72,12 +72,13 @@ def wait(pid: int, pidfd: int, master: int = -1) -> int:
         finally:
             if saved is not None:
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
-    code = os.waitstatus_to_exitcode(status)
+    code = posix.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
 def _loop(pid: int, pidfd: int, wakeup: _Wakeup, relay: Relay | None, master: int, terminal: int) -> int:
     """The wait status of ``pid``."""
+    _reap_adopted(pid)  # their SIGCHLD may have come before there was a handler
     while True:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
@@ -99,7 +100,7 @@ def _loop(pid: int, pidfd: int, wakeup: _Wakeup, relay: Relay | None, master: in
                     console.make_raw(0)  # the shell took the terminal back while this was stopped
                 _forward(pidfd, number)
         if pidfd in ready:
-            return os.waitpid(pid, 0)[1]
+            return posix.waitpid(pid, 0)[1]
 
 
 def _forward(pidfd: int, number: int) -> None:
@@ -113,12 +114,12 @@ def _reap_adopted(pid: int) -> None:
     """Reap what was reparented to this subreaper; the container's process itself is left for the loop."""
     while True:
         try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            found = posix.waitid(posix.P_ALL, 0, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
         except ChildProcessError:
             return
         if found is None or found.si_pid == pid:
             return
-        os.waitpid(found.si_pid, 0)
+        posix.waitpid(found.si_pid, 0)
 
 
 class _Wakeup:
@@ -131,7 +132,7 @@ class _Wakeup:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd, self._write = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         self._old_fd = _signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in self._numbers:
             self._before[number] = _signal.signal(number, _do_nothing)
@@ -139,7 +140,7 @@ class _Wakeup:
 
     def numbers(self) -> bytes:
         try:
-            return os.read(self.fd, 4096)
+            return posix.read(self.fd, 4096)
         except BlockingIOError:
             return b""
 
@@ -148,8 +149,8 @@ class _Wakeup:
             # None: set by something that is not Python; it cannot be given back, the default can.
             _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
         _signal.set_wakeup_fd(self._old_fd)
-        os.close(self.fd)
-        os.close(self._write)
+        posix.close(self.fd)
+        posix.close(self._write)
 
 
 def _do_nothing(_number: int, _frame: object) -> None:
@@ -166,4 +167,4 @@ def become_subreaper() -> None:
     program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # NULL is this program
     address = _ctypes.dlsym(program, "prctl")
     if _ctypes.call_function(address, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) != 0:
-        raise OSError(22, os.strerror(22))  # the only error that prctl(2) names for this call
+        raise OSError(22, posix.strerror(22))  # the only error that prctl(2) names for this call

@@ -64,6 +64,17 @@ os.write(1, b"got\\n")
 sys.exit(5)
 """
 
+#: Repeats what is typed, then waits for the interrupt key.
+LISTENER = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+os.write(1, b"ready\\n")
+os.write(1, b"<%s>\\n" % os.read(0, 100).strip())
+signal.sigwait({signal.SIGINT})
+os.write(1, b"interrupted\\n")
+sys.exit(6)
+"""
+
 #: Says the size of its terminal, now and whenever it changes, until it is 55 by 66.
 MEASURER = """
 import os, signal
@@ -139,12 +150,11 @@ def test_a_reader_that_leaves_does_not_stop_the_process(tmp_path: Path) -> None:
 
 
 def test_typed_bytes_reach_the_process_and_control_keys_are_its_own() -> None:
-    script = "trap 'echo interrupted' INT; stty size; read -r line; echo \"<$line>\"; cat; exit 6"
     pid, fd = pty.fork()
     if pid == 0:
-        os.execv(COMMAND[0], [*COMMAND, "-t", "/bin/bash", "-c", script])
+        os.execv(COMMAND[0], [*COMMAND, "-t", sys.executable, "-c", LISTENER])
     try:
-        read_until(fd, b"0 0")
+        read_until(fd, b"ready\n")
         before = termios.tcgetattr(fd)
         os.write(fd, b"hello\r")
         read_until(fd, b"<hello>\n")
@@ -183,32 +193,20 @@ def test_the_terminal_is_restored_when_the_process_is_killed() -> None:
         os.close(fd)
 
 
-def test_a_subreaper_gets_the_orphans_and_reaps_them() -> None:
+#: Ends only when its orphaned grandchild has been reaped: until then /proc shows the zombie.
+ORPHAN = "orphan=$(sh -c ': & echo $!'); while [ -e /proc/$orphan ]; do :; done; exit 7"
+
+
+def test_a_subreaper_reaps_the_orphans_that_it_gets() -> None:
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pyrunc.host import foreground\n"
         "foreground.become_subreaper()\n"
         "assert 'ctypes' not in sys.modules\n"
-        # The orphan ends only after its parent, so that somebody has to adopt it.
-        "script = '(read -r x; exit 1) <&3 & echo $!; exec 3<&- ; read -r y; exit 0'\n"
-        "orphans, feed = os.pipe(); go, say = os.pipe(); out, tell = os.pipe()\n"
-        "dup = os.POSIX_SPAWN_DUP2\n"
-        "actions = [(dup, go, 0), (dup, tell, 1), (dup, orphans, 3)]\n"
-        "pid = os.posix_spawn('/bin/sh', ['sh', '-c', '(' + script + ') & wait $!; read -r z; exit 7'], {}, "
-        "file_actions=actions)\n"
-        "grandchild = int(os.read(out, 100))\n"
-        "os.write(say, b'a\\n'); os.close(feed)\n"
-        "os.write(say, b'b\\n')\n"
+        "pid = os.posix_spawn('/bin/sh', ['sh', '-c', sys.argv[2]], os.environ)\n"
         "assert foreground.wait(pid, os.pidfd_open(pid)) == 7\n"
-        "os.close(orphans)\n"
-        "try:\n"
-        "    os.waitpid(-1, 0)\n"
-        "    os.waitpid(-1, 0)\n"
-        "except ChildProcessError:\n"
-        "    pass\n"
-        "assert not os.path.exists(f'/proc/{grandchild}')\n"
     )
-    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(ROOT)], check=True, timeout=SECONDS)
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(ROOT), ORPHAN], check=True, timeout=SECONDS)
 
 
 def test_a_master_is_sent_with_its_name_in_one_message(tmp_path: Path) -> None:
