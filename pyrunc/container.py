@@ -116,9 +116,9 @@ class Container:
         creation.record.close()
         return container
 
-    def start(self, *, warn: Callable[[str], None] | None = None) -> None:
+    def start(self) -> None:
         """Run the program.  Raises StateError, or OpFailed when it cannot be executed."""
-        start_verb.start(self._root, self.id, warn=warn or _ignore)
+        start_verb.start(self._root, self.id)
 
     def state(self) -> dict[str, Any]:
         """The OCI state document: ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner."""
@@ -172,9 +172,7 @@ class Container:
             changes["noNewPrivileges"] = no_new_privs
         task = derive(base, changes, user, additional_gids, caps, warn or _ignore)
         stdio = [own if given is None else given for own, given in enumerate((stdin, stdout, stderr))]
-        talk = joining.join(
-            record, found, spec, task, warn=warn or _ignore, preserve_fds=preserve_fds, stdio=stdio
-        )
+        talk = joining.join(record, found, spec, task, warn=warn or _ignore, preserve_fds=preserve_fds, stdio=stdio)
         return _child(talk)
 
     def delete(self, *, force: bool = False, warn: Callable[[str], None] | None = None) -> None:

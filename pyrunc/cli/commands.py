@@ -41,7 +41,7 @@ class Option:
         short: str,
         kind: Kind,
         metavar: str,
-        help: str,  # noqa: A002
+        help: str,
         default: Value = None,
         choices: tuple[str, ...] = (),
     ) -> None:
@@ -67,7 +67,7 @@ class Command:
     def __init__(
         self,
         name: str,
-        help: str,  # noqa: A002
+        help: str,
         usage: str,
         least: int,
         most: int,
@@ -100,9 +100,7 @@ GLOBAL: Final = (
     Option("rootless", "", "switch", "BOOL|auto", "ignore missing permissions on cgroups", "auto"),
 )  # fmt: skip
 
-BUNDLE: Final = Option(
-    "bundle", "b", "text", "DIR", "the bundle: a directory with a config.json (default: here)"
-)
+BUNDLE: Final = Option("bundle", "b", "text", "DIR", "the bundle: a directory with a config.json (default: here)")
 CONSOLE_SOCKET: Final = Option(
     "console-socket",
     "",
@@ -111,9 +109,7 @@ CONSOLE_SOCKET: Final = Option(
     "AF_UNIX socket that receives the master of the container's terminal",
 )
 PID_FILE: Final = Option("pid-file", "", "text", "FILE", "write the process id to FILE")
-PIDFD_SOCKET: Final = Option(
-    "pidfd-socket", "", "text", "SOCKET", "AF_UNIX socket that receives the process's pidfd"
-)
+PIDFD_SOCKET: Final = Option("pidfd-socket", "", "text", "SOCKET", "AF_UNIX socket that receives the process's pidfd")
 PRESERVE_FDS: Final = Option("preserve-fds", "", "count", "N", "pass N more file descriptors, from 3 on")
 DETACH: Final = Option("detach", "d", "flag", "", "do not wait for the process")
 CREATE: Final = (

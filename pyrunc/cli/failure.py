@@ -68,16 +68,12 @@ def report(error: BaseException, line: lean.Line | int | None) -> int:
 def describe(error: BaseException) -> str:
     """One line for an error that carries no words of ours: ``open /x: permission denied``."""
     if isinstance(error, OSError) and error.strerror:
-        names = [
-            os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)
-        ]
+        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
         return ": ".join([" -> ".join(names), output.reason(error)] if names else [output.reason(error)])
     return f"{type(error).__name__}: {error}"
 
 
-def crashed(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None, argv: list[str]
-) -> int:
+def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None, argv: list[str]) -> int:
     """Report an exception that nobody expected: a defect of pyrunc."""
     try:
         line = lean.parse(argv)
@@ -95,9 +91,7 @@ def _log(options: Mapping[str, Value] | None) -> Log:
     return Log(options or {option.name: option.default for option in GLOBAL})
 
 
-def _traceback(
-    log: Log, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
+def _traceback(log: Log, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     import traceback
 
     log.debug("traceback", text="".join(traceback.format_exception(kind, error, trace)))

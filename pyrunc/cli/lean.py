@@ -48,9 +48,7 @@ class Line:
         self.arguments = arguments
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Line) and all(
-            getattr(self, name) == getattr(other, name) for name in self.__slots__
-        )
+        return isinstance(other, Line) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -106,9 +104,7 @@ def parse(argv: list[str]) -> Line:
     return Line(values, command, options, arguments)
 
 
-def _options(
-    table: tuple[Option, ...], words: list[str], *, interspersed: bool
-) -> tuple[dict[str, Value], list[str]]:
+def _options(table: tuple[Option, ...], words: list[str], *, interspersed: bool) -> tuple[dict[str, Value], list[str]]:
     """Split ``words`` into values of the options in ``table`` and positional arguments."""
     names = {option.name: option for option in table}
     names.update((option.short, option) for option in table if option.short)

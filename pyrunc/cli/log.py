@@ -10,7 +10,7 @@ decodes the whole file as one object, containerd takes the last line of level er
 
 from __future__ import annotations
 
-import os
+import posix
 import time
 from _json import encode_basestring_ascii
 
@@ -74,15 +74,15 @@ class Log:
             rest = {name: value for name, value in record.items() if name != "event"}
             return render(self.format, level, str(record["event"]), rest)
 
-        return structlog.wrap_logger(_Writer(self), processors=[rendered], pid=os.getpid())
+        return structlog.wrap_logger(_Writer(self), processors=[rendered], pid=posix.getpid())
 
     def _append(self, record: str) -> None:
         try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = posix.open(self.path, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
             try:
-                os.write(fd, record.encode("utf-8", "surrogateescape"))
+                posix.write(fd, record.encode("utf-8", "surrogateescape"))
             finally:
-                os.close(fd)
+                posix.close(fd)
         except OSError as error:
             output.err(f"pyrunc: warning: cannot write the log {self.path}: {output.reason(error)}\n")
 
@@ -112,7 +112,5 @@ def render(style: str, level: str, message: str, context: Mapping[str, object] |
         fields = [("level", level), ("msg", message), ("time", now), *pairs]
         return "{" + ",".join(f"{quote(name)}:{quote(value)}" for name, value in fields) + "}\n"
     fields = [("level", level), ("msg", message), *pairs]
-    words = [
-        f"{name}={value if value and PLAIN.issuperset(value) else quote(value)}" for name, value in fields
-    ]
+    words = [f"{name}={value if value and PLAIN.issuperset(value) else quote(value)}" for name, value in fields]
     return " ".join([f'time="{now}"', *words]) + "\n"

@@ -126,9 +126,7 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with placed(ctx):
-            return super().parse_args(
-                ctx, canonical(self.row.options, args, interspersed=self.row.interspersed)
-            )
+            return super().parse_args(ctx, canonical(self.row.options, args, interspersed=self.row.interspersed))
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [piece for piece in ("[options]", self.row.usage) if piece]
@@ -181,9 +179,7 @@ def switch(name: str, short: str, text: str, callback: Any) -> click.Option:
 
 
 def help_switch() -> click.Option:
-    return switch(
-        "help", "h", "show help", lambda ctx, _param, value: show(ctx, leave=True) if value else None
-    )
+    return switch("help", "h", "show help", lambda ctx, _param, value: show(ctx, leave=True) if value else None)
 
 
 def show(ctx: click.Context, *, leave: bool = False) -> None:
@@ -272,6 +268,4 @@ def synopsis(ctx: click.Context | None) -> str:
 def globals_of(ctx: click.Context | None) -> dict[str, Value] | None:
     """The global options, where the mistake stands behind them: where to log it."""
     params = ctx.find_root().params if ctx else {}
-    return (
-        values(GLOBAL, ctx.find_root()) if ctx and all(identifier(o.name) in params for o in GLOBAL) else None
-    )
+    return values(GLOBAL, ctx.find_root()) if ctx and all(identifier(o.name) in params for o in GLOBAL) else None

@@ -59,7 +59,7 @@ def run_(line: Line) -> int:
 def start(line: Line) -> int:
     from pyrunc.runtime import start as verb
 
-    verb.start(_root(line), line.arguments[0], warn=_warner(line))
+    verb.start(_root(line), line.arguments[0])
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _socket
-import os
+import posix
 from _struct import pack
 
 from pyrunc.errors import HostError
@@ -16,7 +16,7 @@ def send_descriptor(path: str, data: bytes, fd: int, *, where: str, hint: str = 
         peer.connect(path)
         peer.sendmsg([data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, pack("=i", fd))])
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        reason = posix.strerror(error.errno).lower() if error.errno else str(error)
         raise HostError(f"{path}: {reason}", where=where, hint=hint) from None
     finally:
         peer.close()

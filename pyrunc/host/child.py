@@ -7,7 +7,7 @@ It inherits nothing but its stdio; its signal mask and dispositions are the defa
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 import select
 import time
 
@@ -20,7 +20,7 @@ OUTPUT_LIMIT = 8192
 
 
 class Ended:
-    """How a child ended: ``code`` as os.waitstatus_to_exitcode gives it (a negative one is a signal)."""
+    """How a child ended: ``code`` as posix.waitstatus_to_exitcode gives it (a negative one is a signal)."""
 
     __slots__ = ("code", "stderr", "stdout", "timed_out")
 
@@ -37,7 +37,7 @@ class Ended:
 
 
 class Environment:
-    """An environment exactly as listed, duplicates and order included, in the shape os.posix_spawn takes."""
+    """An environment exactly as listed, duplicates and order included, in the shape posix.posix_spawn takes."""
 
     __slots__ = ("_pairs",)
 
@@ -65,9 +65,7 @@ class Environment:
         return dict(self._pairs)[key]
 
 
-def run(
-    path: str, args: Sequence[str], env: Sequence[str], stdin: bytes = b"", timeout: float | None = None
-) -> Ended:
+def run(path: str, args: Sequence[str], env: Sequence[str], stdin: bytes = b"", timeout: float | None = None) -> Ended:
     """Run a program to its end.  Raises OSError when it cannot be started, ValueError for a bad env.
 
     ``timeout`` is in seconds; at its end the program is killed and reaped.  Processes that it leaves
@@ -78,29 +76,29 @@ def run(
     try:
         given = _input(stdin)
         opened.append(given)
-        out, out_child = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        out, out_child = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         opened += (out, out_child)
-        err, err_child = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        err, err_child = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         opened += (err, err_child)
-        os.set_blocking(out_child, True)
-        os.set_blocking(err_child, True)
+        posix.set_blocking(out_child, True)
+        posix.set_blocking(err_child, True)
         pid = _spawn(path, args, env, (given, out_child, err_child))
         for fd in (out_child, err_child):
-            os.close(fd)
+            posix.close(fd)
             opened.remove(fd)
         return _watch(pid, out, err, deadline)
     finally:
         for fd in opened:
-            os.close(fd)
+            posix.close(fd)
 
 
 def _input(data: bytes) -> int:
     """A descriptor at the start of the data.  A memfd: nobody has to write while the program runs."""
-    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    fd = posix.memfd_create("stdin", posix.MFD_CLOEXEC)
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
-    os.lseek(fd, 0, os.SEEK_SET)
+        view = view[posix.write(fd, view) :]
+    posix.lseek(fd, 0, 0)
     return fd
 
 
@@ -110,9 +108,9 @@ def _spawn(path: str, args: Sequence[str], env: Sequence[str], stdio: tuple[int,
         if fd < 3:
             # The caller runs without some stdio; a dup2 onto itself would keep close-on-exec.
             fd = _above_stdio(fd)
-        actions.append((os.POSIX_SPAWN_DUP2, fd, target))
+        actions.append((posix.POSIX_SPAWN_DUP2, fd, target))
     try:
-        return os.posix_spawn(
+        return posix.posix_spawn(
             path,
             list(args),
             Environment(env),  # type: ignore[arg-type]
@@ -124,7 +122,7 @@ def _spawn(path: str, args: Sequence[str], env: Sequence[str], stdio: tuple[int,
     finally:
         for action, given in zip(actions, stdio, strict=True):
             if action[1] != given:
-                os.close(action[1])
+                posix.close(action[1])
 
 
 def _above_stdio(fd: int) -> int:
@@ -134,7 +132,7 @@ def _above_stdio(fd: int) -> int:
 
 
 def _watch(pid: int, out: int, err: int, deadline: float | None) -> Ended:
-    pidfd = os.pidfd_open(pid)
+    pidfd = posix.pidfd_open(pid)
     output = {out: bytearray(), err: bytearray()}
     poller = select.poll()
     for fd in (pidfd, out, err):
@@ -153,18 +151,18 @@ def _watch(pid: int, out: int, err: int, deadline: float | None) -> Ended:
                 _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
                 timed_out, deadline = True, None
     finally:
-        os.close(pidfd)
-        status = os.waitpid(pid, 0)[1]
+        posix.close(pidfd)
+        status = posix.waitpid(pid, 0)[1]
     for fd, kept in output.items():
         while _collect(fd, kept) and len(kept) < OUTPUT_LIMIT:
             pass
-    return Ended(os.waitstatus_to_exitcode(status), timed_out, bytes(output[out]), bytes(output[err]))
+    return Ended(posix.waitstatus_to_exitcode(status), timed_out, bytes(output[out]), bytes(output[err]))
 
 
 def _collect(fd: int, kept: bytearray) -> bool:
     """Read once; False at the end of the file or when there is nothing to read."""
     try:
-        data = os.read(fd, 65536)
+        data = posix.read(fd, 65536)
     except BlockingIOError:
         return False
     kept += data[: OUTPUT_LIMIT - len(kept)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import termios
 
 from pyrunc.host import agent
@@ -53,6 +53,6 @@ def copy_size(source: int, target: int) -> None:
 def terminal_of_caller() -> int:
     """The first of stdin, stdout, stderr that is a terminal; -1 if none is."""
     for fd in (0, 1, 2):
-        if os.isatty(fd):
+        if posix.isatty(fd):
             return fd
     return -1

@@ -7,7 +7,7 @@ decided here.  Every failure is an OpFailed that carries the op's config path.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from pyrunc.host import failure
 from pyrunc.host.cgroups import making
@@ -79,11 +79,11 @@ def _oom_score_adj(op: Op, context: Context) -> None:
     args: Any = op.args
     path = f"/proc/{context.pid}/oom_score_adj"
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
         try:
-            os.write(fd, b"%d" % args[0])
+            posix.write(fd, b"%d" % args[0])
         finally:
-            os.close(fd)
+            posix.close(fd)
     except OSError as error:
         hints = {errno.EACCES: "a value below the caller's own needs CAP_SYS_RESOURCE"}
         what = f'write "{args[0]}" to {path}'

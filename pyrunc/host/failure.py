@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from pyrunc.errors import OpFailed
 
@@ -18,13 +18,11 @@ def number(error: OSError) -> int:
 
 def reason(error: OSError) -> str:
     """strerror with a small first letter, as callers that match texts know it from other runtimes."""
-    text = os.strerror(error.errno) if error.errno else str(error)
+    text = posix.strerror(error.errno) if error.errno else str(error)
     return text[:1].lower() + text[1:]
 
 
-def op_failed(
-    error: OSError, what: str, *, op: str, where: str, hints: Mapping[int, str] | None = None
-) -> OpFailed:
+def op_failed(error: OSError, what: str, *, op: str, where: str, hints: Mapping[int, str] | None = None) -> OpFailed:
     """``what: reason``, with the errno and the hint that the table has for it."""
     code = number(error)
     hint = (hints or {}).get(code, "")

@@ -10,17 +10,18 @@ import _signal
 import _socket
 import _thread
 import fcntl
-import os
+import posix
 from _struct import pack, unpack_from
 
 from pyrunc.errors import HostError
+from pyrunc.host import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: The executor's binary; tests put one there that can fail or stop on demand.
-INIT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/native/pyrunc-init"
+INIT = files.parent(files.parent(__file__)) + "/native/pyrunc-init"
 TEST_ARGS: tuple[str, ...] = ()
 
 CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED = range(1, 10)
@@ -50,17 +51,17 @@ class Message:
 
 def sealed(name: str, data: bytes, *, executable: bool = False) -> int:
     """A memfd with this content that nobody can change any more."""
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    flags = posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING
     try:
         # Since 6.3 the sysctl vm.memfd_noexec wants to be told; older kernels do not know the flag.
-        fd = os.memfd_create(name, flags | (_MFD_EXEC if executable else 0))
+        fd = posix.memfd_create(name, flags | (_MFD_EXEC if executable else 0))
     except OSError as error:
         if not executable or error.errno != 22:
             raise
-        fd = os.memfd_create(name, flags)
+        fd = posix.memfd_create(name, flags)
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        view = view[posix.write(fd, view) :]
     fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED)
     return fd
 
@@ -71,18 +72,18 @@ def _executable() -> int:
     with _lock:
         if _binary is None or _binary[0] != INIT:
             try:
-                fd = os.open(INIT, os.O_RDONLY | os.O_CLOEXEC)
+                fd = posix.open(INIT, posix.O_RDONLY | posix.O_CLOEXEC)
             except OSError as error:
                 raise HostError(
-                    f"{INIT}: {os.strerror(error.errno or 0).lower()}",
+                    f"{INIT}: {posix.strerror(error.errno or 0).lower()}",
                     hint="the native part of pyrunc is not built; install pyrunc again",
                 ) from None
             try:
-                data = os.read(fd, os.fstat(fd).st_size)
+                data = posix.read(fd, posix.fstat(fd).st_size)
             finally:
-                os.close(fd)
+                posix.close(fd)
             if _binary is not None:
-                os.close(_binary[1])
+                posix.close(_binary[1])
             _binary = INIT, sealed("pyrunc-init", data, executable=True)
         return _binary[1]
 
@@ -116,7 +117,7 @@ class Init:
                 """Pass a copy of fd on, above what is preserved; a dup2 onto itself clears close-on-exec."""
                 copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, base)
                 opened.append(copy)
-                actions.append((os.POSIX_SPAWN_DUP2, copy, copy if at < 0 else at))
+                actions.append((posix.POSIX_SPAWN_DUP2, copy, copy if at < 0 else at))
                 return copy
 
             memfd = sealed("program", program)
@@ -126,7 +127,7 @@ class Init:
             for target, fd in enumerate(stdio):
                 if fd != target:
                     inherit(fd, target)
-            self.pid = os.posix_spawn(
+            self.pid = posix.posix_spawn(
                 f"/proc/self/fd/{_executable()}",
                 ["pyrunc-init", *arguments, *TEST_ARGS],
                 {},
@@ -140,7 +141,7 @@ class Init:
         finally:
             theirs.close()
             for fd in opened:
-                os.close(fd)
+                posix.close(fd)
 
     def receive(self) -> Message | None:
         """The next message; None when the other side has closed the socket."""
@@ -165,7 +166,7 @@ class Init:
     def reap(self) -> int:
         """Wait for the spawned process (it ends at the clone); its wait status."""
         if self.status is None:
-            self.status = os.waitpid(self.pid, 0)[1]
+            self.status = posix.waitpid(self.pid, 0)[1]
         return self.status
 
     def close(self) -> None:

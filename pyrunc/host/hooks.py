@@ -28,9 +28,7 @@ def run(
         what = f"error running {kind} hook: {path}"
         raise failure.op_failed(error, what, op="runtime_hook", where=where) from error
     except ValueError as error:
-        raise OpFailed(
-            f"error running {kind} hook: {path}: {error}", op="runtime_hook", where=where
-        ) from error
+        raise OpFailed(f"error running {kind} hook: {path}: {error}", op="runtime_hook", where=where) from error
     if ended.timed_out:
         how = f"still running after the timeout of {timeout} s, killed"
     elif ended.code:

@@ -6,7 +6,7 @@ Directly, for who may, or through the set-user-ID programs of shadow-utils, whic
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from pyrunc.errors import OpFailed
 from pyrunc.host import child, failure
@@ -31,11 +31,11 @@ def write(pid: int, uid: str, gid: str, setgroups: str, where: str) -> None:
             continue
         path = f"/proc/{pid}/{name}"
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
             try:
-                os.write(fd, text.encode())
+                posix.write(fd, text.encode())
             finally:
-                os.close(fd)
+                posix.close(fd)
         except OSError as error:
             shown = text.strip().replace("\n", ", ")
             what = f'write "{shown}" to {path}'
@@ -64,7 +64,7 @@ def new_maps(pid: int, uid: Sequence[str], gid: Sequence[str], where: str) -> No
 def _program(name: str, where: str) -> str:
     for directory in DIRECTORIES:
         path = f"{directory}/{name}"
-        if os.access(path, os.X_OK):
+        if posix.access(path, posix.X_OK):
             return path
     raise OpFailed(
         f"{name} is not in {', '.join(DIRECTORIES)}",

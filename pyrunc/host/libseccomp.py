@@ -75,9 +75,7 @@ class Library:
         default = action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
         filter_ = self._c.seccomp_init(default)
         if not filter_:
-            raise HostError(
-                f"libseccomp refuses {seccomp['defaultAction']}", where="linux.seccomp.defaultAction"
-            )
+            raise HostError(f"libseccomp refuses {seccomp['defaultAction']}", where="linux.seccomp.defaultAction")
         try:
             self._add_architectures(filter_, seccomp)
             rules = sum(self._add_rule(filter_, *rule) for rule in _rules(seccomp, default))
@@ -103,9 +101,7 @@ class Library:
             if result != -_EEXIST:
                 _check(result, name, f"linux.seccomp.architectures[{index}]")
 
-    def _add_rule(
-        self, filter_: int, name: str, value: int, comparisons: list[Mapping[str, Any]], where: str
-    ) -> bool:
+    def _add_rule(self, filter_: int, name: str, value: int, comparisons: list[Mapping[str, Any]], where: str) -> bool:
         """False for a name that libseccomp does not know: the kernel cannot have it, either."""
         number = self._c.seccomp_syscall_resolve_name(name.encode())
         if number == _UNKNOWN_SYSCALL:
@@ -146,9 +142,7 @@ def action(name: str, errno: int | None) -> int:
     return value
 
 
-def _rules(
-    seccomp: Mapping[str, Any], default: int
-) -> Iterator[tuple[str, int, list[Mapping[str, Any]], str]]:
+def _rules(seccomp: Mapping[str, Any], default: int) -> Iterator[tuple[str, int, list[Mapping[str, Any]], str]]:
     """(name, action, comparisons, config path) of each rule for libseccomp.
 
     A rule with the default's action is one that libseccomp refuses as needless.  Several comparisons of one

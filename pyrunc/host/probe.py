@@ -6,7 +6,7 @@ rarely asked for (subordinate ids, of root) is not read.  Nothing here decides a
 
 from __future__ import annotations
 
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ _USUAL = "/sys/fs/cgroup"
 def facts() -> HostFacts:
     """Probe the host.  Costs a fraction of a millisecond; raises OSError when /proc is not a procfs."""
     status = read("/proc/self/status")
-    uname = os.uname()
+    uname = posix.uname()
     major, minor = uname.release.split("-")[0].split(".")[:2]
-    uid = os.geteuid()
+    uid = posix.geteuid()
     return {
         "uid": uid,
-        "gid": os.getegid(),
+        "gid": posix.getegid(),
         "caps": _hex_field(status, "CapEff:"),
         "bounding": _hex_field(status, "CapBnd:"),
         "last_cap": int(read("/proc/sys/kernel/cap_last_cap")),
@@ -33,7 +33,7 @@ def facts() -> HostFacts:
         "machine": uname.machine,
         "apparmor": _read_if_there("/sys/module/apparmor/parameters/enabled").startswith("Y"),
         "selinux": bool(_read_if_there("/sys/fs/selinux/enforce")),
-        "namespaces": tuple(sorted(os.listdir("/proc/self/ns"))),
+        "namespaces": tuple(sorted(posix.listdir("/proc/self/ns"))),
         "subuids": subids("/etc/subuid", uid) if uid else (),
         "subgids": subids("/etc/subgid", uid) if uid else (),
         "cgroup": cgroup_facts(read("/proc/self/mountinfo"), read("/proc/self/cgroup")),
@@ -42,13 +42,13 @@ def facts() -> HostFacts:
 
 def read(path: str) -> str:
     """The text of a procfs or sysfs file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         chunks = []
-        while chunk := os.read(fd, 65536):
+        while chunk := posix.read(fd, 65536):
             chunks.append(chunk)
     finally:
-        os.close(fd)
+        posix.close(fd)
     return b"".join(chunks).decode("utf-8", "surrogateescape")
 
 

@@ -7,7 +7,7 @@ or a pidfd.
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the third (state) on, or None if there is no such process."""
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        text = os.read(fd, 4096)
+        text = posix.read(fd, 4096)
     except ProcessLookupError:  # reaped between open and read
         return None
     finally:
-        os.close(fd)
+        posix.close(fd)
     # The second field, the name, is in parentheses and may hold anything, parentheses too.
     return text[text.rindex(b")") + 2 :].decode("ascii").split()
 
@@ -48,11 +48,11 @@ def state(pid: int, started: int) -> State:
 
 def open_pidfd(pid: int, started: int) -> int:
     """A pidfd of exactly this process; ProcessLookupError if it is gone.  The caller closes it."""
-    fd = os.pidfd_open(pid)
+    fd = posix.pidfd_open(pid)
     # Checked after the open: from here on the pidfd keeps its meaning, whatever happens to the number.
     if state(pid, started) == "gone":
-        os.close(fd)
-        raise ProcessLookupError(3, os.strerror(3))
+        posix.close(fd)
+        raise ProcessLookupError(3, posix.strerror(3))
     return fd
 
 
@@ -62,4 +62,4 @@ def signal(pid: int, started: int, number: int) -> None:
     try:
         _signal.pidfd_send_signal(fd, number)
     finally:
-        os.close(fd)
+        posix.close(fd)

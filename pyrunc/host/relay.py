@@ -7,7 +7,7 @@ A Relay owns two small buffers and says to a poll object what it waits for; the 
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import select
 
 #: A pipe that poll calls writable takes this much without blocking (PIPE_BUF, pipe(7)).
@@ -29,7 +29,7 @@ class Relay:
         self._to_stdout = b""
         self._in_open = True
         self._out_open = True
-        os.set_blocking(master, False)
+        posix.set_blocking(master, False)
 
     def interests(self) -> dict[int, int]:
         """fd -> events to poll for; empty directions are left out, since POLLHUP cannot be masked."""
@@ -76,7 +76,7 @@ class Relay:
 
     def _read_stdin(self) -> None:
         try:
-            data = os.read(self._stdin, CHUNK)
+            data = posix.read(self._stdin, CHUNK)
         except OSError as error:
             # EBADF: the caller has closed stdin.  EIO: its terminal is gone, or no longer this job's.
             if error.errno not in (errno.EBADF, errno.EIO):
@@ -88,7 +88,7 @@ class Relay:
 
     def _write_master(self) -> None:
         try:
-            self._to_master = self._to_master[os.write(self._master, self._to_master) :]
+            self._to_master = self._to_master[posix.write(self._master, self._to_master) :]
         except BlockingIOError:
             return
         except OSError as error:
@@ -97,7 +97,7 @@ class Relay:
     def _read_master(self) -> bool:
         """False when there is nothing to read now, or ever."""
         try:
-            data = os.read(self._master, CHUNK)
+            data = posix.read(self._master, CHUNK)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -116,7 +116,7 @@ class Relay:
 
     def _write_stdout(self) -> None:
         try:
-            self._to_stdout = self._to_stdout[os.write(self._stdout, self._to_stdout) :]
+            self._to_stdout = self._to_stdout[posix.write(self._stdout, self._to_stdout) :]
         except BlockingIOError:
             return  # somebody else made the caller's stdout non-blocking
         except OSError as error:

@@ -6,14 +6,14 @@ an object goes only when its device, inode and emptiness are as they were.
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
 def remove(rootfs: str, made: Sequence[str]) -> None:
@@ -24,22 +24,22 @@ def remove(rootfs: str, made: Sequence[str]) -> None:
 
 
 def _remove(rootfs: str, parts: list[str], device: int, inode: int) -> None:
-    fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = posix.open(rootfs, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         for part in parts[:-1]:
-            inner = os.open(part, _DIRECTORY, dir_fd=fd)
-            os.close(fd)
+            inner = posix.open(part, _DIRECTORY, dir_fd=fd)
+            posix.close(fd)
             fd = inner
-        found = os.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
+        found = posix.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
         if (found.st_dev, found.st_ino) != (device, inode):
             return
         if stat.S_ISDIR(found.st_mode):
-            os.rmdir(parts[-1], dir_fd=fd)
+            posix.rmdir(parts[-1], dir_fd=fd)
         elif not (stat.S_ISREG(found.st_mode) and found.st_size):
-            os.unlink(parts[-1], dir_fd=fd)
+            posix.unlink(parts[-1], dir_fd=fd)
     except OSError as error:
         # Gone, moved, in use or filled by somebody since: then it is not the empty object that we made.
         if error.errno not in (2, 16, 17, 20, 30, 39, 40):
             raise
     finally:
-        os.close(fd)
+        posix.close(fd)

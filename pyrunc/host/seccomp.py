@@ -6,11 +6,11 @@ Here are the tables of what pyrunc implements and the cache.  A hit reads one fi
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from pyrunc.errors import HostError
-from pyrunc.host import failure
+from pyrunc.host import failure, files
 from pyrunc.spec.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ def library(machine: str) -> str:
     directories = [f"{prefix}/{name}" for prefix in ("/usr/local", "/usr", "") for name in names]
     for directory in directories:
         path = f"{directory}/{_LIBRARY}"
-        if os.path.exists(path):
+        if files.exists(path):
             return path
     raise HostError(
         f"{_LIBRARY} is not in {', '.join(directories)}",
@@ -108,7 +108,7 @@ def library(machine: str) -> str:
     )
 
 
-def compile(seccomp: Mapping[str, object], cache_dir: str, machine: str) -> bytes:  # noqa: A001
+def compile(seccomp: Mapping[str, object], cache_dir: str, machine: str) -> bytes:
     """The filter as an array of struct sock_filter.  HostError when libseccomp refuses it, or the cache.
 
     ``cache_dir`` is made if absent; it must be the caller's own and closed to others, since whoever writes
@@ -135,21 +135,19 @@ def _key(seccomp: Mapping[str, object], machine: str, path_of_library: str) -> s
     """Everything that the program depends on; the kernel, since libseccomp asks what it supports."""
     from _blake2 import blake2b
 
-    found = os.stat(path_of_library)
-    identity = (path_of_library, found.st_size, found.st_mtime_ns, machine, os.uname().release, _GENERATION)
-    digest: str = blake2b(
-        dumps([identity, seccomp]).encode("utf-8", "surrogatepass"), digest_size=20
-    ).hexdigest()
+    found = posix.stat(path_of_library)
+    identity = (path_of_library, found.st_size, found.st_mtime_ns, machine, posix.uname().release, _GENERATION)
+    digest: str = blake2b(dumps([identity, seccomp]).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
     return digest
 
 
 def _own_directory(path: str) -> None:
     try:
-        os.makedirs(path, 0o700, exist_ok=True)
-        found = os.lstat(path)
+        files.make_directories(path, 0o700)
+        found = posix.lstat(path)
     except OSError as error:
         raise HostError(f"seccomp cache {path}: {failure.reason(error)}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != posix.geteuid() or found.st_mode & 0o077:
         raise HostError(
             f"seccomp cache {path}: not a directory of this user's alone",
             hint=f"owner {found.st_uid}, mode {found.st_mode & 0o7777:04o}; remove it",
@@ -158,33 +156,33 @@ def _own_directory(path: str) -> None:
 
 def _read(path: str) -> bytes | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise HostError(f"seccomp cache {path}: {failure.reason(error)}") from error
     try:
-        return os.read(fd, os.fstat(fd).st_size)
+        return posix.read(fd, posix.fstat(fd).st_size)
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def _store(path: str, program: bytes) -> None:
     """Written aside and renamed, so that nobody ever reads a part of it."""
     import _thread
 
-    aside = f"{path}.{os.getpid()}.{_thread.get_ident()}"
+    aside = f"{path}.{posix.getpid()}.{_thread.get_ident()}"
     try:
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
         try:
             view = memoryview(program)
             while view:
-                view = view[os.write(fd, view) :]
-            os.rename(aside, path)
+                view = view[posix.write(fd, view) :]
+            posix.rename(aside, path)
         except OSError:
-            os.unlink(aside)
+            posix.unlink(aside)
             raise
         finally:
-            os.close(fd)
+            posix.close(fd)
     except OSError as error:
         raise HostError(f"seccomp cache {aside}: {failure.reason(error)}") from error

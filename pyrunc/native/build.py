@@ -109,9 +109,7 @@ def build(
     if not sanitize:
         if source is not None:
             # The text of a C string literal: octal for whatever is not plain.
-            text = "".join(
-                chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in os.fsencode(source)
-            )
+            text = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in os.fsencode(source))
             defines.append(f'-DPYRUNC_SOURCE="{text}"')
         _compile([*command, *WARNINGS, *flags, *defines], "launcher.c", out / "pyrunc")
     return init

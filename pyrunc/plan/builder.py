@@ -14,9 +14,9 @@ from pyrunc.plan.ops import SLOT_FIRST, SLOT_LIMIT, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Spec
     from pyrunc.plan.facts import HostFacts, Request
     from pyrunc.plan.ops import Arg
+    from pyrunc.spec.types import Spec
 
 
 class Plan:

@@ -7,7 +7,13 @@ Without one, the container's own directories are bind-mounted, so that it sees n
 from __future__ import annotations
 
 from pyrunc.plan import mounts
-from pyrunc.plan.kernel import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE
+from pyrunc.plan.kernel import (
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    OPEN_TREE_CLONE,
+)
 from pyrunc.plan.ops import CREATE_DIR
 
 TYPE_CHECKING = False

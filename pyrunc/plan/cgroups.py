@@ -13,8 +13,8 @@ from pyrunc.plan.ops import SLOT_CGROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Resources
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Resources
 
 _MAX = "max"
 
@@ -133,7 +133,7 @@ def _v2(b: Builder, resources: Resources) -> None:
         _write(b, "cpu.quota", "", "cpu.max", value)
     for key in ("cpus", "mems"):
         if cpu.get(key):
-            _write(b, f"cpu.{key}", "", f"cpuset.{key}", cpu[key])  # type: ignore[literal-required]
+            _write(b, f"cpu.{key}", "", f"cpuset.{key}", cpu[key])
     if pids.get("limit"):
         _write(b, "pids.limit", "", "pids.max", _limit(pids["limit"]))
     _devices(b, resources)

@@ -8,8 +8,8 @@ from pyrunc.plan.ops import SLOT_FIFO, SLOT_PROC, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Spec
     from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.spec.types import Spec
 
 
 def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:

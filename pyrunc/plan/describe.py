@@ -141,5 +141,3 @@ def document(plan: Plan) -> dict[str, Any]:
             for op, stage in zip(plan.ops, stages(plan), strict=True)
         ],
     }
-
-

@@ -64,12 +64,11 @@ def rules(entries: Sequence[DeviceCgroup]) -> list[Rule]:
     """Nothing is allowed at first, then the config's rules, then the defaults; a later rule wins."""
     found = [Rule(False, "a", None, None, "rwm")]
     for index, entry in enumerate(entries):
-        numbers = [entry.get(key) for key in ("major", "minor")]
-        major, minor = (None if n is None or n == -1 else n for n in numbers)  # type: ignore[operator]
+        # -1 stands for all, as nothing does.
+        major = None if entry.get("major", -1) == -1 else entry["major"]
+        minor = None if entry.get("minor", -1) == -1 else entry["minor"]
         where = f"devices[{index}]"
-        found.append(
-            Rule(entry["allow"], entry.get("type") or "a", major, minor, entry.get("access") or "rwm", where)
-        )
+        found.append(Rule(entry["allow"], entry.get("type") or "a", major, minor, entry.get("access") or "rwm", where))
     return found + list(DEFAULTS)
 
 

@@ -13,8 +13,8 @@ from pyrunc.plan.ops import CREATE_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Device
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Device
 
 #: path -> (major, minor) of character devices, mode 0666
 DEFAULTS = {

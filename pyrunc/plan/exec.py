@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyrunc.spec.types import Process, Spec
     from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.spec.types import Process, Spec
 
 #: The slot in which the caller presets the pidfd of the container's first process.
 SLOT_PIDFD = SLOT_FIRST

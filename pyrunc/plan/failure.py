@@ -77,5 +77,5 @@ def explain(op: Op, errno: int, detail: str, strerror: str) -> OpFailed:
 def subject_of(op: Op) -> str:
     """The arguments that a reader knows: the strings of the op."""
     shape = (INIT if op.name in INIT else RUNTIME)[op.name].split()
-    strings = [str(value) for spec, value in zip(shape, op.args) if spec.split(":")[1] == "s" and value]
+    strings = [str(value) for spec, value in zip(shape, op.args, strict=False) if spec.split(":")[1] == "s" and value]
     return " ".join((op.name, *strings))

@@ -11,8 +11,8 @@ from pyrunc.spec.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Hook
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Hook
 
 
 def before_pivot(b: Builder) -> None:

@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.spec.types import Process
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Process
 
 KEEP_GROUPS = "run.oci.keep_original_groups"
 
@@ -65,7 +65,7 @@ def search_path(env: Sequence[str]) -> tuple[str, ...]:
 
 
 def capabilities(b: Builder, process: Process) -> None:
-    sets = process.get("capabilities") or {}
+    sets: dict[str, list[str]] = process.get("capabilities") or {}  # type: ignore[assignment]
     last = b.facts["last_cap"]
     effective, permitted, inheritable, ambient = (
         mask(sets.get(name) or (), last) for name in ("effective", "permitted", "inheritable", "ambient")
@@ -80,5 +80,3 @@ def execute(b: Builder, process: Process, extra_env: Sequence[str]) -> None:
         b.on_container("", "preserve_fds", b.request["preserve_fds"])
     env = (*(process.get("env") or ()), *extra_env)
     b.on_container("process.args", "execve", tuple(process["args"]), env)
-
-

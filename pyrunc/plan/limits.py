@@ -18,8 +18,8 @@ from pyrunc.plan.kernel import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Process
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Process
 
 
 def apply(b: Builder, process: Process) -> None:

@@ -180,4 +180,3 @@ def ms_flags(attributes: int) -> int:
     elif atime == MOUNT_ATTR_STRICTATIME:
         flags |= 1 << 24
     return flags
-

@@ -21,8 +21,8 @@ from pyrunc.plan.ops import CREATE_DIR, CREATE_LIKE, CREATE_NOTHING, TARGET_ALLO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Mount
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Mount
 
 #: What may be mounted over below /proc, as runc allows it: files that a per-container view replaces
 #: (lxcfs and the like).  Everything else there would blind LSM labels, masks or sysctls (CVE-2019-16884).
@@ -79,8 +79,10 @@ def target(b: Builder, where: str, path: str, create: int, *, like: int = -1, fl
     if path in PROC_TARGETS:
         flags |= TARGET_ALLOW_PROC
     elif path.startswith("/proc/"):
-        b.problem(where + ".destination", f'"{path}" is inside /proc, where only these may be mounted over: '
-                  + ", ".join(sorted(PROC_TARGETS)))
+        b.problem(
+            where + ".destination",
+            f'"{path}" is inside /proc, where only these may be mounted over: ' + ", ".join(sorted(PROC_TARGETS)),
+        )
     b.on_container(where + ".destination", "target", slot, path, create, 0o755, flags, like)
     return slot
 
@@ -98,11 +100,10 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
         # config.md: "for bind mounts, source is relative to the bundle"
         source = b.request["bundle"].rstrip("/") + "/" + source
     slot = b.slot()
-    recursive = bool(options.bind & MS_REC)
     if options.copy_symlink:
         b.on_container(where + ".source", "copy_symlink", slot, source, destination)
     else:
-        tree = OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0)
+        tree = OPEN_TREE_CLONE | (AT_RECURSIVE if options.bind & MS_REC else 0)
         # An id-mapped mount needs the capabilities of its file system's owner: the host's.
         add = b.on_host if _wants_id_map(mount, options) else b.on_source
         add(where + ".source", "open_tree", slot, source, tree)
@@ -230,4 +231,3 @@ def file_system(b: Builder, where: str, mount: Mount, destination: str, options:
     b.on_container(where, "attach", slot, place)
     if late_read_only:
         b.before_pivot(where + ".options", "mount_attr", slot, MOUNT_ATTR_RDONLY, 0, 0, 0, -1)
-

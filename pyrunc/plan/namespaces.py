@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.spec.types import IDMapping
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import IDMapping
 
 
 def _where(b: Builder, namespace: str) -> str:

@@ -150,10 +150,7 @@ class Op:
         return f"Op({self.name!r}, {self.args!r}, {self.where!r})"
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Op)
-            and (self.name, self.args, self.where) == (other.name, other.args, other.where)
-        )
+        return isinstance(other, Op) and (self.name, self.args, self.where) == (other.name, other.args, other.where)
 
     __hash__ = None  # type: ignore[assignment]
 

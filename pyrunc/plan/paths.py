@@ -22,8 +22,6 @@ def protect(b: Builder) -> None:
     if masked:
         # The host's node, not the container's: that one may have been replaced (CVE-2025-31133).
         b.on_container("linux.maskedPaths", "open_null", SLOT_NULL)
-        b.on_container(
-            "linux.maskedPaths", "fsmount", SLOT_MASK, "tmpfs", "tmpfs", ("ro",), MOUNT_ATTR_RDONLY, -1
-        )
+        b.on_container("linux.maskedPaths", "fsmount", SLOT_MASK, "tmpfs", "tmpfs", ("ro",), MOUNT_ATTR_RDONLY, -1)
     for index, path in enumerate(masked):
         b.on_container(f"linux.maskedPaths[{index}]", "mask", path)

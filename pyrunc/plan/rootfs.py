@@ -46,18 +46,14 @@ def attach(b: Builder) -> None:
     if b.new("mount"):
         # Mounts made below must never reach the host; and pivot_root(2) refuses shared parents.
         b.on_container("linux.namespaces", "propagation", "/", MS_REC | MS_SLAVE)
-    b.on_source(
-        "root.path", "open_tree", SLOT_ROOT, rootfs, OPEN_TREE_CLONE | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW
-    )
+    b.on_source("root.path", "open_tree", SLOT_ROOT, rootfs, OPEN_TREE_CLONE | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW)
     if not is_default(b):
         flags = propagation(b)
         # The new root of pivot_root(2) must not be shared, and what is unbindable cannot be copied for
         # linux.readonlyPaths: these come after it.
         first = MS_PRIVATE | flags & MS_REC if flags & (MS_SHARED | MS_UNBINDABLE) else flags
         recursive = int(bool(first & MS_REC))
-        b.on_container(
-            "linux.rootfsPropagation", "mount_attr", SLOT_ROOT, 0, 0, first & ~MS_REC, recursive, -1
-        )
+        b.on_container("linux.rootfsPropagation", "mount_attr", SLOT_ROOT, 0, 0, first & ~MS_REC, recursive, -1)
     b.on_container("root.path", "attach_root", SLOT_ROOT, rootfs)
 
 
@@ -76,9 +72,7 @@ def finish(b: Builder) -> None:
     flags = propagation(b)
     if flags & (MS_SHARED | MS_UNBINDABLE):
         recursive = int(bool(flags & MS_REC))
-        b.on_container(
-            "linux.rootfsPropagation", "mount_attr", SLOT_ROOT, 0, 0, flags & ~MS_REC, recursive, -1
-        )
+        b.on_container("linux.rootfsPropagation", "mount_attr", SLOT_ROOT, 0, 0, flags & ~MS_REC, recursive, -1)
     b.on_container("process.cwd", "make_cwd", b.spec["process"]["cwd"])
     if b.spec["root"].get("readonly"):
         b.on_container("root.readonly", "mount_attr", SLOT_ROOT, MOUNT_ATTR_RDONLY, 0, 0, 0, -1)

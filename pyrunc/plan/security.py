@@ -13,8 +13,8 @@ from pyrunc.spec import paths, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.types import Process, Seccomp, Spec
     from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import Process, Seccomp, Spec
 
 
 def sysctls(b: Builder) -> None:
@@ -80,5 +80,9 @@ def _labels(b: Builder, process: Process) -> None:
         else:
             b.problem("process.selinuxLabel", "this kernel has no SELinux, or it is not enabled")
     if (b.spec.get("linux") or {}).get("mountLabel"):
-        b.problem("linux.mountLabel", "this kernel has no SELinux, or it is not enabled"
-                  if not b.facts["selinux"] else "not implemented by pyrunc yet")
+        b.problem(
+            "linux.mountLabel",
+            "this kernel has no SELinux, or it is not enabled"
+            if not b.facts["selinux"]
+            else "not implemented by pyrunc yet",
+        )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAGIC = 0x31525950
 MAX_LENGTH = 64 << 20
 
+
 def _shape(name: str, arguments: str) -> tuple[int, str, str]:
     """Opcode, kinds, and for an op with numbers only the one format that packs it whole."""
     kinds = "".join(argument.split(":")[1] for argument in arguments.split())
@@ -47,7 +48,7 @@ def encode(ops: Iterable[Op]) -> bytes:
             add(pack(numbers, opcode, len(kinds), *args))
             continue
         add(pack("<HH", opcode, len(kinds)))
-        for kind, value in zip(kinds, args):
+        for kind, value in zip(kinds, args, strict=True):
             if kind == "s":
                 add(_string(value))
             elif kind == "i" or kind == "n":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from pyrunc.errors import HostError, SpecError, Violation
-from pyrunc.host import probe, site
+from pyrunc.host import files, probe, site
 from pyrunc.spec.load import load_spec
 
 TYPE_CHECKING = False
@@ -19,23 +19,23 @@ def read(bundle: str) -> bytes:
     """The bytes of config.json; HostError with runc's words when there is none."""
     path = bundle + "/config.json"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        if not os.path.isdir(bundle):
+        if not files.is_directory(bundle):
             raise HostError("no such bundle directory", where=bundle) from None
         raise HostError(
             "JSON specification file config.json not found", where=bundle, hint="pyrunc spec writes a default one"
         ) from None
     except OSError as error:
-        raise HostError(os.strerror(error.errno or 0).lower(), where=path) from None
+        raise HostError(posix.strerror(error.errno or 0).lower(), where=path) from None
     try:
         parts = []
-        while part := os.read(fd, 1 << 20):
+        while part := posix.read(fd, 1 << 20):
             parts.append(part)
     except OSError as error:
-        raise HostError(os.strerror(error.errno or 0).lower(), where=path) from None
+        raise HostError(posix.strerror(error.errno or 0).lower(), where=path) from None
     finally:
-        os.close(fd)
+        posix.close(fd)
     return b"".join(parts)
 
 
@@ -88,9 +88,9 @@ def check_rootfs(spec: Spec, bundle: str) -> str:
     root = spec["root"]["path"]
     path = root if root.startswith("/") else f"{bundle.rstrip('/')}/{root}"
     try:
-        mode = os.lstat(path).st_mode
+        mode = posix.lstat(path).st_mode
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason = posix.strerror(error.errno or 0)
         raise SpecError([Violation("root.path", f"{path}: {reason[:1].lower()}{reason[1:]}")]) from None
     if stat.S_ISLNK(mode):
         raise SpecError([Violation("root.path", f"{path}: is a symbolic link; name the directory itself")])
@@ -107,4 +107,3 @@ def filter_of(spec: Spec, cache: str, machine: str) -> bytes:
     from pyrunc.host import seccomp as compiler
 
     return compiler.compile(seccomp, cache, machine)
-

@@ -1,12 +1,12 @@
 """The talk with one pyrunc-init, from its spawn to its READY; create and exec have it in common.
 
-    spawn ─▶ CLONED ─▶ (SYNC ─▶ runtime ops ─▶ go on)* ─▶ READY
+spawn ─▶ CLONED ─▶ (SYNC ─▶ runtime ops ─▶ go on)* ─▶ READY
 """
 
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 
 from pyrunc.errors import HostError, OpFailed
 from pyrunc.host import helper
@@ -78,7 +78,7 @@ class Conversation:
                     if self.listener is not None:
                         self.listener(message.fd)
                 finally:
-                    os.close(message.fd)
+                    posix.close(message.fd)
                 init.go_on()
             elif kind == helper.CREATED:
                 self.made.append(message.detail)
@@ -89,16 +89,16 @@ class Conversation:
 
     def failure(self, message: helper.Message) -> OpFailed:
         if message.op >= len(self.program):
-            text = message.detail or os.strerror(message.errno)
+            text = message.detail or posix.strerror(message.errno)
             return OpFailed(f"pyrunc-init refuses its program: {text}", op="", errno=message.errno)
-        reason = os.strerror(message.errno)
+        reason = posix.strerror(message.errno)
         reason = reason[:1].lower() + reason[1:]
         return explain(self.program[message.op], message.errno, message.detail, reason)
 
     def died(self) -> OpFailed:
         """The socket ended too early: say how the process did."""
         status = self.wait() if self.pid else (self.init.reap() if self.init else 0)
-        code = os.waitstatus_to_exitcode(status)
+        code = posix.waitstatus_to_exitcode(status)
         how = f"exited with status {code}" if code >= 0 else f"was killed by signal {-code}"
         hint = "a memory limit may be too small for it" if code == -9 else ""
         return OpFailed(f"the container's first process {how} before it was ready", op="clone", hint=hint)
@@ -106,7 +106,7 @@ class Conversation:
     def wait(self) -> int:
         """Reap the container's process; its wait status."""
         self.reaped = True
-        return os.waitpid(self.pid, 0)[1]
+        return posix.waitpid(self.pid, 0)[1]
 
     def abort(self) -> None:
         """Kill and reap whatever was started, and close what is open."""
@@ -114,7 +114,7 @@ class Conversation:
             if self.pidfd >= 0:
                 _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
             else:
-                os.kill(self.pid, _signal.SIGKILL)
+                posix.kill(self.pid, _signal.SIGKILL)
             self.wait()
         if self.init is not None:
             self.init.close()
@@ -124,5 +124,5 @@ class Conversation:
     def close(self) -> None:
         for fd in (self.pidfd, self.master):
             if fd >= 0:
-                os.close(fd)
+                posix.close(fd)
         self.pidfd = self.master = -1

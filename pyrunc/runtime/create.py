@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pyrunc.errors import HostError
-from pyrunc.state.store import replace
 from pyrunc.runtime.creation import Creation, Options, close
+from pyrunc.state.store import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ def announce(pid: int, pidfd: int, pid_file: str | None, pidfd_socket: str | Non
         try:
             replace(pid_file, b"%d" % pid, 0o644)
         except OSError as error:
-            import os
+            import posix
 
-            raise HostError(os.strerror(error.errno or 0).lower(), where=f"--pid-file {pid_file}") from None
+            raise HostError(posix.strerror(error.errno or 0).lower(), where=f"--pid-file {pid_file}") from None

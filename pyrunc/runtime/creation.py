@@ -6,20 +6,19 @@ filter.  Then the state directory, the runtime's ops, pyrunc-init, and at last t
 
 from __future__ import annotations
 
-
 from pyrunc.errors import PyruncError
 from pyrunc.host import execute, helper, process, residue
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
 from pyrunc.plan.security import listener_path
 from pyrunc.plan.wire import encode
+from pyrunc.runtime import bundle as bundles
+from pyrunc.runtime import clock, inherited
+from pyrunc.runtime.conversation import Conversation, split
 from pyrunc.spec.checks import warnings
 from pyrunc.spec.jsontext import dumps
 from pyrunc.state import machine
 from pyrunc.state.store import Record
-from pyrunc.runtime import bundle as bundles
-from pyrunc.runtime import clock, inherited
-from pyrunc.runtime.conversation import Conversation, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,7 +184,7 @@ class Creation:
         found: dict[str, list[Hook]] = {}
         for kind in ("poststart", "poststop"):
             if hooks.get(kind):
-                found[kind] = hooks[kind]  # type: ignore[literal-required]
+                found[kind] = hooks[kind]
         return found
 
     def _state_json(self) -> str:

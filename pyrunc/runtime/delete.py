@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.errors import StateError
-from pyrunc.state import machine
-from pyrunc.state.store import Record
+from pyrunc.host import files
 from pyrunc.runtime import state as states
 from pyrunc.runtime.destroy import destroy, stop
+from pyrunc.state import machine
+from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> None:
     with Record(root, id) as record:
-        if force and not os.path.isdir(record.directory):
+        if force and not files.is_directory(record.directory):
             return
         if not force:
             record.load()  # says best what is wrong with a directory that is no container

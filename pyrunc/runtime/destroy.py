@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 import select
 
 from pyrunc.errors import HostError, PyruncError
 from pyrunc.host import cgroups, hooks, process
 from pyrunc.plan.hooks import arguments
+from pyrunc.runtime import state as states
 from pyrunc.spec.jsontext import dumps
 from pyrunc.state import machine
-from pyrunc.runtime import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def stop(state: State) -> None:
                 hint="it may hang in the kernel: see /proc/PID/stack",
             )
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:

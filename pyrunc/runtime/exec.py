@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-
 from pyrunc.errors import UsageError
-from pyrunc.spec.jsontext import loads
-from pyrunc.state import machine
-from pyrunc.state.store import Record
 from pyrunc.runtime import state as states
 from pyrunc.runtime.create import announce
 from pyrunc.runtime.joining import join
+from pyrunc.spec.jsontext import loads
+from pyrunc.state import machine
+from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

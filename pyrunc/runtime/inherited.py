@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from pyrunc.errors import HostError, UsageError
 
@@ -27,7 +27,7 @@ def check_descriptors(count: int) -> None:
     """Descriptors 3 … 2+count are open; a gap would hand something else to the container later."""
     for fd in range(3, 3 + count):
         try:
-            os.fstat(fd)
+            posix.fstat(fd)
         except OSError:
             raise UsageError(
                 f"--preserve-fds: file descriptor {fd} is not open", hint=f"3 to {2 + count} are to be passed on"
@@ -39,19 +39,20 @@ def listen_fds(preserve: int) -> tuple[list[str], int]:
 
     As in runc, the caller's sockets come first and are addressed to pid 1; ``preserve`` more follow.
     """
-    count = os.environ.get("LISTEN_FDS", "")
+    environment = posix.environ
+    count = environment.get(b"LISTEN_FDS", b"").decode("ascii", "replace")
     if not (count.isascii() and count.isdigit() and int(count)):
         return [], preserve
     env = [f"LISTEN_FDS={count}", "LISTEN_PID=1"]
-    names = os.environ.get("LISTEN_FDNAMES")
+    names = environment.get(b"LISTEN_FDNAMES")
     if names:
-        env.append(f"LISTEN_FDNAMES={names}")
+        env.append("LISTEN_FDNAMES=" + names.decode("utf-8", "surrogateescape"))
     return env, int(count) + preserve
 
 
 def owner() -> str:
     """The name of the user that creates a container, as ``list`` shows it; ``#UID`` without a name."""
-    uid = os.getuid()
+    uid = posix.getuid()
     return "root" if uid == 0 else _name(uid)
 
 
@@ -66,5 +67,5 @@ def _name(uid: int) -> str:
     except FileNotFoundError:
         return f"#{uid}"
     except OSError as error:
-        raise HostError(os.strerror(error.errno or 0).lower(), where="/etc/passwd") from None
+        raise HostError(posix.strerror(error.errno or 0).lower(), where="/etc/passwd") from None
     return f"#{uid}"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from pyrunc.errors import StateError, UsageError
-from pyrunc.host import execute, helper, process
+from pyrunc.host import execute, files, helper, process
 from pyrunc.plan.exec import SLOT_PIDFD
 from pyrunc.plan.exec import execute as plan_exec
 from pyrunc.plan.kernel import NAMESPACES
+from pyrunc.plan.mounts import normal
 from pyrunc.plan.wire import encode
-from pyrunc.spec.jsontext import dumps
-from pyrunc.state import machine
 from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import inherited
 from pyrunc.runtime import state as states
 from pyrunc.runtime.conversation import Conversation, split
+from pyrunc.spec.jsontext import dumps
+from pyrunc.state import machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def join(
         text = dumps(states.document(state, machine.RUNNING, state["pid"]))
         context = execute.Context(lambda: text, warn)
         try:
-            init = helper.Init(
-                encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd}
-            )
+            init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd})
 
             def on_cloned() -> None:
                 context.pid = talk.pid
@@ -91,7 +90,7 @@ def join(
             raise
         return talk
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def _foreign_namespaces(pid: int) -> int:
@@ -99,12 +98,12 @@ def _foreign_namespaces(pid: int) -> int:
     flags = 0
     for flag, name in NAMESPACES.values():
         try:
-            theirs = os.stat(f"/proc/{pid}/ns/{name}")
+            theirs = posix.stat(f"/proc/{pid}/ns/{name}")
         except FileNotFoundError:
-            if not os.path.exists(f"/proc/{pid}/ns"):
+            if not files.exists(f"/proc/{pid}/ns"):
                 raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
             continue  # a kernel without that kind
-        ours = os.stat(f"/proc/self/ns/{name}")
+        ours = posix.stat(f"/proc/self/ns/{name}")
         if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
             flags |= flag
     return flags
@@ -122,8 +121,8 @@ def directories(cgroups: dict[str, str], choices: Sequence[str]) -> list[str]:
             key = "name=systemd" if controller == "systemd" and controller not in cgroups else controller
             if key not in cgroups:
                 raise UsageError(f"--cgroup {choice!r}: unknown controller {controller!r} for this container")
-            directory = os.path.normpath(f"{cgroups[key]}/{path}")
-            if not os.path.isdir(directory):
+            directory = normal(f"{cgroups[key]}/{path}")
+            if not files.is_directory(directory):
                 raise UsageError(f"--cgroup {choice!r}: {directory}: no such cgroup")
             chosen[key] = directory
     return list(dict.fromkeys(chosen.values()))

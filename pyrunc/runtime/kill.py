@@ -6,9 +6,9 @@ import _signal
 
 from pyrunc.errors import StateError
 from pyrunc.host import cgroups, process, signals
+from pyrunc.runtime.state import status
 from pyrunc.state import machine
 from pyrunc.state.store import Record
-from pyrunc.runtime.state import status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -54,9 +54,7 @@ def difference_json(before: Plan, after: Plan) -> str:
     import difflib
 
     old, new = (describe.document(of)["ops"] for of in (before, after))
-    matcher = difflib.SequenceMatcher(
-        None, [dumps(op) for op in old], [dumps(op) for op in new], autojunk=False
-    )
+    matcher = difflib.SequenceMatcher(None, [dumps(op) for op in old], [dumps(op) for op in new], autojunk=False)
     changes: list[dict[str, Any]] = []
     for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         if tag != "equal":

@@ -50,13 +50,9 @@ def _ps(options: list[str]) -> str:
     import shutil
     import subprocess
 
-    program = shutil.which("ps", path=os.environ.get("PATH") or DIRECTORIES) or shutil.which(
-        "ps", path=DIRECTORIES
-    )
+    program = shutil.which("ps", path=os.environ.get("PATH") or DIRECTORIES) or shutil.which("ps", path=DIRECTORIES)
     if program is None:
-        raise HostError(
-            "ps: executable file not found in $PATH", hint="on Debian it is in the package procps"
-        )
+        raise HostError("ps: executable file not found in $PATH", hint="on Debian it is in the package procps")
     done = subprocess.run(
         [program, *options],
         stdin=subprocess.DEVNULL,

@@ -23,9 +23,7 @@ def default(environment: Mapping[bytes, bytes] | None = None) -> str:
 
         environment = os.environb
     directory = environment.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    if posix.geteuid() == 0 and not (
-        directory and _in_user_namespace() and environment.get(b"USER") != b"root"
-    ):
+    if posix.geteuid() == 0 and not (directory and _in_user_namespace() and environment.get(b"USER") != b"root"):
         return "/run/pyrunc"
     if not directory:
         raise HostError("XDG_RUNTIME_DIR is not set", hint="set it, or give --root DIR")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.errors import StateError
+from pyrunc.host import files
 from pyrunc.runtime import attached, destroy, start
 from pyrunc.runtime.create import announce
 from pyrunc.runtime.creation import Creation, Options
@@ -51,7 +50,7 @@ def run(
                 from pyrunc.host import foreground
 
                 foreground.become_subreaper()
-            start.release(record, creation.state, warn)
+            start.release(record, creation.state)
         except BaseException:
             _discard(creation, warn)
             raise
@@ -78,7 +77,7 @@ def _discard(creation: Creation, warn: Callable[[str], None]) -> None:
 
 def _delete(creation: Creation, warn: Callable[[str], None]) -> None:
     """The process has ended.  Somebody may have deleted the container meanwhile."""
-    if not os.path.isdir(creation.record.directory):
+    if not files.is_directory(creation.record.directory):
         return
     try:
         creation.record.lock()

@@ -6,7 +6,7 @@ behind that byte means that execve has succeeded.
 
 from __future__ import annotations
 
-import os
+import posix
 import select
 
 from pyrunc.errors import OpFailed, PyruncError
@@ -14,45 +14,43 @@ from pyrunc.host import helper, hooks, process
 from pyrunc.plan.failure import explain
 from pyrunc.plan.hooks import arguments
 from pyrunc.plan.ops import Op
+from pyrunc.runtime import destroy
+from pyrunc.runtime import state as states
 from pyrunc.spec.jsontext import dumps
 from pyrunc.state import machine
 from pyrunc.state.store import Record, wrap
-from pyrunc.runtime import destroy
-from pyrunc.runtime import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyrunc.state.store import State
 
 
-def start(root: str, id: str, *, warn: Callable[[str], None]) -> None:
+def start(root: str, id: str) -> None:
     with Record(root, id) as record:
         record.lock()
         found, status = states.current(record)
         machine.require("start", status, id)
-        release(record, found, warn)
+        release(record, found)
 
 
-def release(record: Record, state: State, warn: Callable[[str], None]) -> None:
+def release(record: Record, state: State) -> None:
     """Let a created container go; the caller holds its lock and knows that it is created."""
     try:
-        fifo = os.open(record.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fifo = posix.open(record.fifo, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
     except OSError as error:
         raise wrap(error, record.fifo) from None
     try:
         data = _read(fifo, state)
     finally:
-        os.close(fifo)
+        posix.close(fifo)
     # The init is past the point where it needs the FIFO, whatever comes; without it the container is not "created".
-    os.unlink(record.fifo)
+    posix.unlink(record.fifo)
     message = helper.record(data[1:])
     if message is not None:
         raise _failure(state, message)
     if not data:
         raise OpFailed("the container's first process died before it was started", op="wait_start")
-    _poststart(state, warn)
+    _poststart(state)
 
 
 def _read(fifo: int, state: State) -> bytes:
@@ -77,13 +75,13 @@ def _read(fifo: int, state: State) -> bytes:
             elif data or pidfd in ready:
                 return data
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def _available(fifo: int) -> bytes | None:
     """What can be read now; b"" without any writer, None with a writer that has nothing to say."""
     try:
-        return os.read(fifo, 65536)
+        return posix.read(fifo, 65536)
     except BlockingIOError:
         return None
 
@@ -91,12 +89,12 @@ def _available(fifo: int) -> bytes | None:
 def _failure(state: State, message: helper.Message) -> PyruncError:
     for index, name, where in state["start_ops"]:
         if index == message.op:
-            reason = os.strerror(message.errno)
+            reason = posix.strerror(message.errno)
             return explain(Op(name, (), where), message.errno, message.detail, reason[:1].lower() + reason[1:])
-    return OpFailed(message.detail or os.strerror(message.errno), op="", errno=message.errno)
+    return OpFailed(message.detail or posix.strerror(message.errno), op="", errno=message.errno)
 
 
-def _poststart(state: State, warn: Callable[[str], None]) -> None:
+def _poststart(state: State) -> None:
     """config.md "Poststart": a failure is an error, and the container is stopped."""
     found = state["hooks"].get("poststart") or ()
     text = dumps(states.document(state, machine.RUNNING, state["pid"])) if found else ""
@@ -106,5 +104,3 @@ def _poststart(state: State, warn: Callable[[str], None]) -> None:
     except PyruncError:
         destroy.stop(state)
         raise
-
-

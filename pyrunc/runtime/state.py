@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from pyrunc.host import cgroups, process
+from pyrunc.host import cgroups, files, process
 from pyrunc.state import machine
 from pyrunc.state.store import Record
 
@@ -51,7 +49,7 @@ def status(record: Record, state: State) -> str:
         return machine.STOPPED
     if cgroups.frozen(state["cgroups"]):
         return machine.PAUSED
-    return machine.CREATED if os.path.exists(record.fifo) else machine.RUNNING
+    return machine.CREATED if files.exists(record.fifo) else machine.RUNNING
 
 
 def current(record: Record) -> tuple[State, str]:

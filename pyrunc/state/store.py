@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
+import posix
 
 from pyrunc.errors import HostError, StateError
+from pyrunc.host import files
 from pyrunc.spec.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
+    from typing import Any, Self, TypedDict
 
     from pyrunc.spec.types import Hook
 
@@ -55,7 +56,7 @@ def check_id(id: str) -> None:
 
 
 def wrap(error: OSError, path: str) -> HostError:
-    text = os.strerror(error.errno or 0)
+    text = posix.strerror(error.errno or 0)
     hints = {
         errno.EACCES: "not yours: run as root, or give --root DIR",
         errno.ENOSPC: "the file system of the state is full: see --root",
@@ -82,8 +83,8 @@ class Record:
     def claim(self) -> None:
         """Make the directory and hold its lock; StateError if the id is in use."""
         try:
-            os.makedirs(os.path.dirname(self.directory), 0o711, exist_ok=True)
-            os.mkdir(self.directory, 0o711)
+            files.make_directories(files.parent(self.directory), 0o711)
+            posix.mkdir(self.directory, 0o711)
         except FileExistsError:
             raise StateError(f"container with given ID already exists: {self.id}") from None
         except OSError as error:
@@ -94,7 +95,7 @@ class Record:
         """Hold the container's lock; without ``wait``, False when another process has it."""
         path = self.directory + "/lock"
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
         except (FileNotFoundError, NotADirectoryError):
             raise self.missing() from None
         except OSError as error:
@@ -102,20 +103,20 @@ class Record:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            os.close(fd)
+            posix.close(fd)
             return False
-        if not os.path.exists(path):  # deleted while we waited
-            os.close(fd)
+        if not files.exists(path):  # deleted while we waited
+            posix.close(fd)
             raise self.missing()
         self._lock = fd
         return True
 
     def close(self) -> None:
         if self._lock >= 0:
-            os.close(self._lock)
+            posix.close(self._lock)
             self._lock = -1
 
-    def __enter__(self) -> Record:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,7 +129,7 @@ class Record:
         """state.json; StateError if there is no such container."""
         data = self._read("state.json")
         if data is None:
-            if os.path.isdir(self.directory):
+            if files.is_directory(self.directory):
                 raise StateError("container is incomplete: its creation was interrupted", where=self.id,
                                  hint="use delete --force")  # fmt: skip
             raise self.missing()
@@ -144,18 +145,18 @@ class Record:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            fd = os.open(f"{self.directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            fd = posix.open(f"{self.directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise wrap(error, f"{self.directory}/{name}") from None
         try:
             parts = []
-            while part := os.read(fd, 1 << 20):
+            while part := posix.read(fd, 1 << 20):
                 parts.append(part)
             return b"".join(parts)
         finally:
-            os.close(fd)
+            posix.close(fd)
 
     def save(self, state: State) -> None:
         """Replace state.json.  Only a finished creation is worth the wait for the disk: what a power failure
@@ -174,8 +175,8 @@ class Record:
     def make_fifo(self) -> None:
         """The FIFO that start and the init meet at.  Writable by all: the init may be any id; nobody else gets here."""
         try:
-            os.mkfifo(self.fifo, 0o622)
-            os.chmod(self.fifo, 0o622)
+            posix.mkfifo(self.fifo, 0o622)
+            posix.chmod(self.fifo, 0o622)
         except OSError as error:
             raise wrap(error, self.fifo) from None
 
@@ -184,28 +185,30 @@ class Record:
         for name in ("exec.fifo", "config.json", "state.json", "lock"):
             _unlink(f"{self.directory}/{name}")
         try:
-            leftovers = os.listdir(self.directory)
+            leftovers = posix.listdir(self.directory)
         except FileNotFoundError:
             return
         for name in leftovers:  # temporary files of a write that was interrupted
             _unlink(f"{self.directory}/{name}")
-        os.rmdir(self.directory)
+        posix.rmdir(self.directory)
 
 
 def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None:
     """Write ``data`` to a new file and rename it to ``path``; nothing is left behind on failure."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    temporary = f"{path}.{posix.getpid()}.tmp"
+    fd = posix.open(
+        temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, mode
+    )
     try:
         try:
             view = memoryview(data)
             while view:
-                view = view[os.write(fd, view) :]
+                view = view[posix.write(fd, view) :]
             if durable:
-                os.fsync(fd)
+                posix.fsync(fd)
         finally:
-            os.close(fd)
-        os.rename(temporary, path)
+            posix.close(fd)
+        posix.rename(temporary, path)
     except BaseException:
         _unlink(temporary)
         raise
@@ -213,7 +216,7 @@ def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None
 
 def _unlink(path: str) -> None:
     try:
-        os.unlink(path)
+        posix.unlink(path)
     except FileNotFoundError:
         return
 
@@ -228,7 +231,7 @@ class Store:
 
     def ids(self) -> list[str]:
         """Names of the directories that may be containers, sorted; FileNotFoundError without the root."""
-        return sorted(name for name in os.listdir(self.root) if not name.startswith("."))
+        return sorted(name for name in posix.listdir(self.root) if not name.startswith("."))
 
     def record(self, id: str) -> Record:
         return Record(self.root, id)

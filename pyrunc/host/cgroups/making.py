@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from pyrunc.errors import HostError
-from pyrunc.host import failure
+from pyrunc.host import failure, files
 from pyrunc.host.cgroups import tree
 
 _HINTS = {
@@ -23,12 +23,12 @@ _HINTS = {
 def create(path: str, created: list[str], where: str) -> None:
     """mkdir -p; what was really made is appended to ``created``, parents first."""
     missing = []
-    while path and not os.path.isdir(path):
+    while path and not files.is_directory(path):
         missing.append(path)
-        path = os.path.dirname(path)
+        path = files.parent(path)
     for directory in reversed(missing):
         try:
-            os.mkdir(directory, 0o755)
+            posix.mkdir(directory, 0o755)
         except FileExistsError:
             continue  # another container of the same parent was faster
         except OSError as error:
@@ -59,18 +59,18 @@ def copy(path: str, name: str, where: str) -> None:
     directory = path
     while not (value := _value(f"{directory}/{name}", where)):
         empty.append(directory)
-        directory = os.path.dirname(directory)
+        directory = files.parent(directory)
     for directory in reversed(empty):
         _write(f"{directory}/{name}", value, "cgroup_copy", where)
 
 
 def _value(path: str, where: str) -> str:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
-            return os.read(fd, 65536).decode().strip()
+            return posix.read(fd, 65536).decode().strip()
         finally:
-            os.close(fd)
+            posix.close(fd)
     except OSError as error:
         raise failure.op_failed(error, f"read {path}", op="cgroup_copy", where=where) from error
 
@@ -84,7 +84,7 @@ def undo(created: list[str]) -> list[str]:
     while created:
         directory = created.pop()
         try:
-            os.rmdir(directory)
+            posix.rmdir(directory)
         except FileNotFoundError:
             continue
         except OSError as error:

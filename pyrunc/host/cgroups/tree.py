@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import select
 import time
 
 from pyrunc.errors import HostError
-from pyrunc.host import failure
+from pyrunc.host import failure, files
 
 
 def read(path: str) -> str:
     """A file of a cgroup; "" when it or its cgroup is gone (ENODEV: removed after the open)."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return ""
     try:
         chunks = []
-        while chunk := os.read(fd, 65536):
+        while chunk := posix.read(fd, 65536):
             chunks.append(chunk)
         return b"".join(chunks).decode()
     except OSError as error:
@@ -28,21 +28,21 @@ def read(path: str) -> str:
             return ""
         raise
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def write(path: str, value: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
-        os.write(fd, value.encode())
+        posix.write(fd, value.encode())
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def children(directory: str) -> list[str]:
     """Directories of the cgroups right below; none if it is gone."""
     try:
-        with os.scandir(directory) as entries:
+        with posix.scandir(directory) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
@@ -59,8 +59,8 @@ def procs(directory: str) -> list[int]:
 def refuse_top(directory: str) -> None:
     """The top of a hierarchy holds the whole host: never signalled, never removed."""
     # v1 has release_agent only at the top; v2 has cgroup.events everywhere but there.
-    on_v2 = os.path.exists(directory + "/cgroup.controllers")
-    if os.path.exists(directory + ("/cgroup.events" if on_v2 else "/release_agent")) != on_v2:
+    on_v2 = files.exists(directory + "/cgroup.controllers")
+    if files.exists(directory + ("/cgroup.events" if on_v2 else "/release_agent")) != on_v2:
         raise HostError(f"{directory} is the top of a cgroup hierarchy", hint="set linux.cgroupsPath")
 
 
@@ -71,7 +71,7 @@ def remove(directory: str, seconds: float) -> None:
         for child in children(directory):
             remove(child, max(0, deadline - time.monotonic()))
         try:
-            os.rmdir(directory)
+            posix.rmdir(directory)
             return
         except FileNotFoundError:
             return
@@ -99,7 +99,7 @@ def wait_for_exit(pids: list[int], seconds: float) -> None:
     try:
         for pid in pids:
             try:
-                fd = os.pidfd_open(pid)
+                fd = posix.pidfd_open(pid)
             except ProcessLookupError:
                 continue
             fds.add(fd)
@@ -110,7 +110,7 @@ def wait_for_exit(pids: list[int], seconds: float) -> None:
             for fd, _ in poller.poll(left * 1000):
                 poller.unregister(fd)
                 fds.remove(fd)
-                os.close(fd)
+                posix.close(fd)
     finally:
         for fd in fds:
-            os.close(fd)
+            posix.close(fd)

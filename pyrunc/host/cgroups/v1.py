@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import _signal
 import errno
-import os
+import posix
 import time
 
 from pyrunc.errors import HostError
@@ -40,7 +40,7 @@ def signal_all(cgroups: Mapping[str, str], number: int) -> None:
     while True:
         paused = bool(freezer) and frozen(freezer)
         # A caller that runs in the container's own cgroup would freeze itself for good.
-        stop = bool(freezer) and not paused and os.getpid() not in tree.procs(freezer)
+        stop = bool(freezer) and not paused and posix.getpid() not in tree.procs(freezer)
         try:
             if stop:
                 _freeze(freezer)
@@ -64,10 +64,10 @@ def _send(directories: list[str], number: int) -> list[int]:
     pids: dict[int, None] = {}
     for directory in directories:
         pids.update(dict.fromkeys(tree.procs(directory)))
-    pids.pop(os.getpid(), None)
+    pids.pop(posix.getpid(), None)
     for pid in list(pids):
         try:
-            os.kill(pid, number)
+            posix.kill(pid, number)
         except ProcessLookupError:
             del pids[pid]
     return list(pids)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import _signal
 import errno
-import os
+import posix
 import select
 import time
 
 from pyrunc.errors import HostError
-from pyrunc.host import failure
+from pyrunc.host import failure, files
 from pyrunc.host.cgroups import tree
 
 SIGKILL = int(_signal.SIGKILL)
@@ -24,7 +24,7 @@ def kill(directory: str) -> None:
     try:
         tree.write(directory + "/cgroup.kill", "1")
     except FileNotFoundError:
-        if not os.path.exists(directory + "/cgroup.procs"):
+        if not files.exists(directory + "/cgroup.procs"):
             return
         _kill_one_by_one(directory)  # Linux before 5.14
     except OSError as error:
@@ -40,16 +40,16 @@ def _kill_one_by_one(directory: str) -> None:
 def signal_all(directory: str, number: int) -> None:
     """Freeze, signal, thaw: nobody escapes by forking.  What was paused before stays paused."""
     # A caller that runs in the container's own cgroup would freeze itself for good.
-    stop = not frozen(directory) and os.getpid() not in tree.procs(directory)
+    stop = not frozen(directory) and posix.getpid() not in tree.procs(directory)
     try:
         if stop:
             _set_freeze(directory, "1")
             _wait_for_event(directory, "frozen 1", FREEZE_SECONDS)
         for pid in tree.procs(directory):
-            if pid == os.getpid():
+            if pid == posix.getpid():
                 continue
             try:
-                os.kill(pid, number)
+                posix.kill(pid, number)
             except ProcessLookupError:
                 continue  # it ended by itself
     finally:
@@ -76,17 +76,17 @@ def _set_freeze(directory: str, value: str) -> None:
 def _wait_for_event(directory: str, line: str, seconds: float) -> None:
     """Wait until cgroup.events has the line; the kernel raises POLLPRI when the file changes."""
     try:
-        fd = os.open(directory + "/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(directory + "/cgroup.events", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return
     deadline = time.monotonic() + seconds
     try:
         poller = select.poll()
         poller.register(fd, select.POLLPRI)
-        while line not in os.pread(fd, 4096, 0).decode():
+        while line not in posix.pread(fd, 4096, 0).decode():
             left = deadline - time.monotonic()
             if left <= 0:
                 return
             poller.poll(left * 1000)
     finally:
-        os.close(fd)
+        posix.close(fd)

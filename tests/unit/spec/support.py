@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT: dict[str, Any] = dict(template.default(rootless=False, uid=0, gid=0))
-MISSING = object()
+class _Missing:
+    """Stands for a key to take away; its name is the same in every process, for the ids of tests."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = _Missing()
 
 
 def config(changes: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Builds the start-up image that the launcher runs instead of ``__main__.py`` when it is there.
+
+Run by the build hook and by ``python pyrunc/cli/image.py``; never while a container starts.  The image belongs to one
+version of the interpreter, like any bytecode, and its name says which.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import sys
+from pathlib import Path
+
+#: What only people, builds and errors need: imported in the ordinary way when it is.
+LEFT_OUT = (
+    "cli/bootstrap.py",
+    "cli/image.py",
+    "cli/rich.py",
+    "cli/failure.py",
+    "host/libseccomp.py",
+    "host/enosys.py",
+    "host/netdev.py",
+    "native/",
+    "plan/describe.py",
+    "runtime/features.py",
+    "runtime/preview.py",
+    "sandbox.py",
+    "spec/compile_schemas.py",
+    "spec/shape.py",
+)
+
+
+def name(minor: int = sys.version_info.minor) -> str:
+    """The file below the package; the launcher looks for the one of the interpreter that it has found."""
+    return f"native/image.cpython-3{minor}"
+
+
+def build(package: Path, target: Path, *, checked: bool) -> None:
+    """Compile the modules below ``package`` into ``target``.
+
+    ``checked``: each module is compared with its source when it is imported, as for an editable install. Docstrings are
+    left out: nothing on the lean path shows them, and they are a third of the bytes.
+    """
+    modules = {}
+    for path in sorted(package.rglob("*.py")):
+        below = path.relative_to(package).as_posix()
+        if below == "__main__.py" or below.startswith(LEFT_OUT):
+            continue
+        source = path.read_bytes()
+        found = path.stat()
+        code = compile(source, str(path), "exec", dont_inherit=True, optimize=2)
+        is_package = path.name == "__init__.py"
+        parts = ["pyrunc", *below.removesuffix(".py").split("/")]
+        dotted = ".".join(parts[:-1] if is_package else parts)
+        size, mtime = (found.st_size, found.st_mtime_ns) if checked else (-1, -1)
+        modules[dotted] = (below, is_package, size, mtime, marshal.dumps(code))
+    text = (package / "cli/bootstrap.py").read_text()
+    head, line, tail = text.partition("MODULES = {}")
+    if not line:
+        raise ValueError("cli/bootstrap.py has no line MODULES = {}")
+    program = compile(f"{head}MODULES = {modules!r}{tail}", "bootstrap.py", "exec", dont_inherit=True, optimize=2)
+    # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
+    data = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
+    beside = target.with_name(f".{target.name}.new")
+    beside.write_bytes(data)
+    os.replace(beside, target)
+
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parents[1]
+    build(here, here / name(), checked=True)

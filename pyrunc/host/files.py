@@ -1,0 +1,45 @@
+"""The few questions about paths that ``os.path`` would answer, on the system calls themselves.
+
+Modules on the lean path use ``posix`` where others use ``os``: importing ``os`` takes a fifth of what a bare
+interpreter takes to start, most of it for abstract classes that nothing here needs.
+"""
+
+from __future__ import annotations
+
+import posix
+
+_DIRECTORY = 0o040000
+_TYPE = 0o170000
+
+
+def exists(path: str) -> bool:
+    """Whether ``path`` leads to anything; errors other than its absence are not hidden."""
+    return _mode(path) != 0
+
+
+def is_directory(path: str) -> bool:
+    return _mode(path) & _TYPE == _DIRECTORY
+
+
+def _mode(path: str) -> int:
+    try:
+        return posix.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def parent(path: str) -> str:
+    """The directory that holds ``path``, an absolute path without a slash at its end."""
+    return path.rpartition("/")[0] or "/"
+
+
+def make_directories(path: str, mode: int) -> None:
+    """Make ``path`` and what is missing above it, like mkdir -p; ``mode`` is for the last one."""
+    try:
+        posix.mkdir(path, mode)
+    except FileExistsError:
+        if not is_directory(path):
+            raise
+    except FileNotFoundError:
+        make_directories(parent(path), 0o777)
+        make_directories(path, mode)
