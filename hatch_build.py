@@ -14,6 +14,7 @@ import compileall
 import importlib.util
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -48,6 +49,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
         editable = version == "editable"
         native = load(root / "pyrunc/native/build.py")
         schemas = load(root / "pyrunc/spec/compile_schemas.py")
+        image = load(root / "pyrunc/cli/image.py")
         self.scratch = Path(tempfile.mkdtemp(prefix="pyrunc-build-"))
         try:
             native.build(self.scratch, source=root if editable else None)
@@ -72,6 +74,12 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
                 str(root / "schemas"): "pyrunc/schemas",
             }
         )
+        # The image serves the interpreter that builds it, which for `pip install .` is the one that it installs for.
+        package = self.scratch / "package"
+        shutil.copytree(root / "pyrunc", package, ignore=shutil.ignore_patterns("__pycache__", "image.*"))
+        shutil.copy2(self.scratch / "_compiled.py", package / "spec/_compiled.py")
+        build_image(package, self.scratch / "image")
+        build_data["force_include"][str(self.scratch / "image")] = "pyrunc/" + image.name()
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         if self.target_name == "wheel":
@@ -90,6 +98,13 @@ def load(path: Path) -> ModuleType:
     finally:
         sys.path.remove(str(path.parent))
     return module
+
+
+def build_image(package: Path, target: Path, *options: str) -> None:
+    """In an interpreter of its own: tables of columns, which only tracebacks use, are left out by an option of it."""
+    script = package / "cli/image.py"
+    command = [sys.executable, "-I", "-S", "-X", "no_debug_ranges", script, package, target, *options]
+    subprocess.run(command, check=True)
 
 
 def install(source: Path, target: Path) -> None:

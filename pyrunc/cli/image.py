@@ -5,6 +5,7 @@ version of the interpreter, like any bytecode, and its name says which.
 """
 
 from __future__ import annotations
+import __future__
 
 import importlib.util
 import marshal
@@ -47,9 +48,11 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
         below = path.relative_to(package).as_posix()
         if below == "__main__.py" or below.startswith(LEFT_OUT):
             continue
-        source = path.read_bytes()
+        # The flag stands for the statement: with it, the module __future__ need not be found, read and executed.
+        source = path.read_bytes().replace(b"from __future__ import annotations\n", b"\n", 1)
         found = path.stat()
-        code = compile(source, str(path), "exec", dont_inherit=True, optimize=2)
+        flag = __future__.annotations.compiler_flag
+        code = compile(source, str(path), "exec", flags=flag, dont_inherit=True, optimize=2)
         is_package = path.name == "__init__.py"
         parts = ["pyrunc", *below.removesuffix(".py").split("/")]
         dotted = ".".join(parts[:-1] if is_package else parts)
@@ -68,5 +71,7 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
 
 
 if __name__ == "__main__":
+    # PACKAGE TARGET [--checked]; without arguments, the image of the source tree that this file is in
     here = Path(__file__).resolve().parents[1]
-    build(here, here / name(), checked=True)
+    given = sys.argv[1:] or [str(here), str(here / name()), "--checked"]
+    build(Path(given[0]), Path(given[1]), checked="--checked" in given)

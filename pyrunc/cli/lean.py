@@ -13,6 +13,7 @@ Its grammar is that of Go's flag package with urfave/cli's reordering, which cal
 
 from __future__ import annotations
 
+import gc
 import posix
 import sys
 
@@ -63,6 +64,7 @@ KNOWN = (PyruncError, OSError, KeyboardInterrupt)
 def main(argv: list[str]) -> int:
     """Run the command line ``argv`` (without the program's name); returns the exit status."""
     sys.excepthook = _crashed
+    gc.disable()  # a command is over before a cycle could matter; collections are a tenth of the start-up
     line = None
     try:
         line = read(argv)

@@ -12,14 +12,12 @@ from __future__ import annotations
 import _signal
 import posix
 import select
-import termios
-
-from pyrunc.host import console
-from pyrunc.host.relay import Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
+
+    from pyrunc.host.terminal import Terminal
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -55,49 +53,44 @@ def wait(pid: int, pidfd: int, master: int = -1) -> int:
     ``master`` is the pty's, -1 without a terminal.  The caller's terminal is raw meanwhile, and is restored
     however this ends.
     """
-    relay = None
-    terminal = console.terminal_of_caller() if master >= 0 else -1
-    saved = termios.tcgetattr(0) if terminal == 0 else None
+    terminal = None
+    if master >= 0:
+        from pyrunc.host.terminal import Terminal
+
+        terminal = Terminal(master)
     with _Wakeup(forwarded() | {_signal.SIGCHLD, _signal.SIGWINCH}) as wakeup:
-        try:
-            if master >= 0:
-                if terminal >= 0:
-                    console.copy_size(terminal, master)
-                if saved is not None:
-                    console.make_raw(0)
-                relay = Relay(master)
-            status = _loop(pid, pidfd, wakeup, relay, master, terminal)
-            if relay is not None:
-                relay.drain()
-        finally:
-            if saved is not None:
-                termios.tcsetattr(0, termios.TCSADRAIN, saved)
+        if terminal is None:
+            status = _loop(pid, pidfd, wakeup, None)
+        else:
+            with terminal:
+                status = _loop(pid, pidfd, wakeup, terminal)
+                terminal.relay.drain()
     code = posix.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def _loop(pid: int, pidfd: int, wakeup: _Wakeup, relay: Relay | None, master: int, terminal: int) -> int:
+def _loop(pid: int, pidfd: int, wakeup: _Wakeup, terminal: Terminal | None) -> int:
     """The wait status of ``pid``."""
     _reap_adopted(pid)  # their SIGCHLD may have come before there was a handler
     while True:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
         poller.register(wakeup.fd, select.POLLIN)
-        for fd, events in relay.interests().items() if relay else ():
+        for fd, events in terminal.relay.interests().items() if terminal else ():
             poller.register(fd, events)
         ready = dict(poller.poll())
         for fd, events in ready.items():
-            if relay is not None and fd not in (pidfd, wakeup.fd):
-                relay.handle(fd, events)
+            if terminal is not None and fd not in (pidfd, wakeup.fd):
+                terminal.relay.handle(fd, events)
         for number in wakeup.numbers():
             if number == _signal.SIGCHLD:
                 _reap_adopted(pid)
             elif number == _signal.SIGWINCH:
-                if terminal >= 0 and master >= 0:
-                    console.copy_size(terminal, master)
+                if terminal is not None:
+                    terminal.resize()
             else:
-                if number == _signal.SIGCONT and terminal == 0:
-                    console.make_raw(0)  # the shell took the terminal back while this was stopped
+                if number == _signal.SIGCONT and terminal is not None:
+                    terminal.take()  # the shell took it back while this was stopped
                 _forward(pidfd, number)
         if pidfd in ready:
             return posix.waitpid(pid, 0)[1]

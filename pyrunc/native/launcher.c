@@ -28,6 +28,7 @@ struct directory_entry {
 struct found {
 	struct text interpreter, package;
 	const char *bin;
+	long minor; /* of an interpreter whose version is in its name, else -1 */
 };
 
 static void join(struct text *t, const char *a, const char *b)
@@ -91,10 +92,12 @@ static long newest(struct found *f, const char *prefix, int package)
 /* DIRECTORY/python3.N, else DIRECTORY/python3. */
 static int interpreter_in(struct found *f, const char *directory, long minor)
 {
+	f->minor = minor;
 	join(&f->interpreter, directory, "/python3.");
 	add_number(&f->interpreter, minor);
 	if (minor >= 0 && is_elf(f->interpreter.at))
 		return 1;
+	f->minor = -1;
 	join(&f->interpreter, directory, "/python3");
 	return is_elf(f->interpreter.at);
 }
@@ -157,6 +160,20 @@ static int find(struct found *f, const char *prefix)
 	       interpreter_in(f, "/usr/local/bin", minor);
 }
 
+/* The start-up image of exactly that interpreter, built by cli/image.py, starts sooner than __main__.py. */
+static void prefer_image(struct found *f)
+{
+	PATH_TEXT(image);
+	u32 length = f->package.used - (u32)(sizeof "__main__.py" - 1);
+	if (f->minor < 0)
+		return;
+	add_bytes(&image, f->package.at, length);
+	add(&image, "native/image.cpython-3");
+	add_number(&image, f->minor);
+	if (exists(image.at))
+		join(&f->package, image.at, "");
+}
+
 /* Descriptors 0 to 2 must not become something else's. */
 static void open_stdio(void)
 {
@@ -201,7 +218,7 @@ static _Noreturn void start(int argc, char **argv)
 	PATH_TEXT(prefix);
 	PATH_TEXT(interpreter);
 	PATH_TEXT(package);
-	struct found f = {interpreter, package, bin.at};
+	struct found f = {interpreter, package, bin.at, -1};
 	const char *command[argc + 11];
 	PATH_TEXT(option);
 	char name[NAME_LIMIT + 1];
@@ -222,6 +239,7 @@ static _Noreturn void start(int argc, char **argv)
 		leave("no Python 3.11 or newer for ", f.package.at, ": looked for an executable (not a script) named by pyvenv.cfg, "
 		      "next to this program, in /usr/bin and in /usr/local/bin");
 	}
+	prefer_image(&f);
 	command[count++] = f.interpreter.at;
 	command[count++] = "-I";
 	command[count++] = "-S";

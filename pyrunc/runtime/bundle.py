@@ -6,7 +6,7 @@ import posix
 import stat
 
 from pyrunc.errors import HostError, SpecError, Violation
-from pyrunc.host import files, probe, site
+from pyrunc.host import files, probe
 from pyrunc.spec.load import load_spec
 
 TYPE_CHECKING = False
@@ -46,6 +46,8 @@ def load(bundle: str) -> tuple[Spec, bytes]:
         return load_spec(data), data
     except ModuleNotFoundError:
         # A config of the wrong shape: the library that lists all that is wrong is not on the lean path.
+        from pyrunc.host import site
+
         site.add()
         return load_spec(data), data
 

@@ -10,7 +10,6 @@ import posix
 
 from pyrunc.errors import HostError, OpFailed
 from pyrunc.host import helper
-from pyrunc.plan.failure import explain
 from pyrunc.plan.ops import INIT
 
 TYPE_CHECKING = False
@@ -88,6 +87,8 @@ class Conversation:
                 raise HostError(f"pyrunc-init sent a message of kind {kind}; is it from another version?")
 
     def failure(self, message: helper.Message) -> OpFailed:
+        from pyrunc.plan.failure import explain
+
         if message.op >= len(self.program):
             text = message.detail or posix.strerror(message.errno)
             return OpFailed(f"pyrunc-init refuses its program: {text}", op="", errno=message.errno)

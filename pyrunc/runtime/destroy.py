@@ -6,12 +6,8 @@ import _signal
 import posix
 import select
 
-from pyrunc.errors import HostError, PyruncError
-from pyrunc.host import cgroups, hooks, process
-from pyrunc.plan.hooks import arguments
-from pyrunc.runtime import state as states
-from pyrunc.spec.jsontext import dumps
-from pyrunc.state import machine
+from pyrunc.errors import HostError
+from pyrunc.host import cgroups, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,11 +54,7 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
 
 
 def poststop(state: State, warn: Callable[[str], None]) -> None:
-    """config.md "Poststop": a failure is a warning, and the hooks behind it still run."""
-    found = state["hooks"].get("poststop") or ()
-    text = dumps(states.document(state, machine.STOPPED, 0)) if found else ""
-    for index, hook in enumerate(found):
-        try:
-            hooks.run("poststop", *arguments(hook), text, f"hooks.poststop[{index}]")
-        except PyruncError as error:
-            warn(str(error))
+    if state["hooks"].get("poststop"):
+        from pyrunc.runtime import hooks
+
+        hooks.poststop(state, warn)

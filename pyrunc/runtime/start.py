@@ -10,13 +10,10 @@ import posix
 import select
 
 from pyrunc.errors import OpFailed, PyruncError
-from pyrunc.host import helper, hooks, process
-from pyrunc.plan.failure import explain
-from pyrunc.plan.hooks import arguments
+from pyrunc.host import helper, process
 from pyrunc.plan.ops import Op
 from pyrunc.runtime import destroy
 from pyrunc.runtime import state as states
-from pyrunc.spec.jsontext import dumps
 from pyrunc.state import machine
 from pyrunc.state.store import Record, wrap
 
@@ -87,6 +84,8 @@ def _available(fifo: int) -> bytes | None:
 
 
 def _failure(state: State, message: helper.Message) -> PyruncError:
+    from pyrunc.plan.failure import explain
+
     for index, name, where in state["start_ops"]:
         if index == message.op:
             reason = posix.strerror(message.errno)
@@ -96,11 +95,12 @@ def _failure(state: State, message: helper.Message) -> PyruncError:
 
 def _poststart(state: State) -> None:
     """config.md "Poststart": a failure is an error, and the container is stopped."""
-    found = state["hooks"].get("poststart") or ()
-    text = dumps(states.document(state, machine.RUNNING, state["pid"])) if found else ""
+    if not state["hooks"].get("poststart"):
+        return
+    from pyrunc.runtime import hooks
+
     try:
-        for index, hook in enumerate(found):
-            hooks.run("poststart", *arguments(hook), text, f"hooks.poststart[{index}]")
+        hooks.poststart(state)
     except PyruncError:
         destroy.stop(state)
         raise
