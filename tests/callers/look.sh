@@ -39,6 +39,6 @@ section sysctl
 for name in net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range net/core/somaxconn kernel/shmmax \
   kernel/msgmax kernel/sem fs/mqueue/msg_max net/ipv4/ip_forward
 do echo "$name $(cat "/proc/sys/$name" 2>&1)"; done
-section files; for path in /tmp /dev/shm /run /etc/hosts /etc/hostname /etc/resolv.conf /run/.containerenv
+section files; for path in /tmp /dev/shm /run /srv /m /var/tmp /etc/hosts /etc/hostname /etc/resolv.conf /run/.containerenv
 do stat -c '%n %F %a %u:%g' "$path" 2>&1; done
 section root; ls -A /

@@ -406,6 +406,12 @@ def test_a_root_directory_that_cannot_be_made(box: Box) -> None:
     assert "not a directory" in said.lower()
 
 
+def test_a_root_directory_that_is_a_file(box: Box) -> None:
+    box.root = box.bundle.path / "config.json"
+    said = box.leaving("create", "--bundle", box.bundle, "ID", status=1).stderr
+    assert "not a directory" in said.lower()
+
+
 @pytest.mark.parametrize(
     "words",
     [
