@@ -64,6 +64,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
             # Nobody compiles an editable install afterwards, and the launcher runs for users who may not
             # write here.
             compileall.compile_dir(root / "pyrunc", quiet=1)
+            build_image(root / "pyrunc", root / "pyrunc" / image.name(), "--checked")
             return
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + ".".join(f"{name}_{machine}" for name in PLATFORMS)
