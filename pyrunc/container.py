@@ -98,8 +98,8 @@ class Container:
         """Create a container from an OCI bundle; its program runs after ``start``.
 
         ``stdin``, ``stdout``, ``stderr`` are file descriptors; None inherits this program's.  The config must not ask
-        for a terminal.  Raises SpecError (with every violation), StateError (the id is in use), OpFailed, HostError; nothing is
-        left behind then.
+        for a terminal.  Raises SpecError (with every violation), StateError (the id is in use), OpFailed, HostError;
+        nothing is left behind then.
         """
         container = cls(id, root=root)
         stdio = [own if given is None else given for own, given in enumerate((stdin, stdout, stderr))]

@@ -6,6 +6,7 @@ import posix
 
 from pyrunc.errors import StateError, UsageError
 from pyrunc.host import execute, files, helper, process
+from pyrunc.host.cgroups import warm
 from pyrunc.plan.exec import SLOT_PIDFD
 from pyrunc.plan.exec import execute as plan_exec
 from pyrunc.plan.kernel import NAMESPACES
@@ -75,6 +76,7 @@ def join(
             init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd})
 
             def on_cloned() -> None:
+                warm.end()
                 context.pid = talk.pid
 
             def on_sync(op: int) -> None:
@@ -94,7 +96,7 @@ def join(
 
 
 def _foreign_namespaces(pid: int) -> int:
-    """CLONE_NEW* of the namespaces of that process in which we are not.  (setns(2) refuses one's own user namespace.)"""
+    """CLONE_NEW* of the namespaces of that process in which we are not (setns(2) refuses one's own user namespace)."""
     flags = 0
     for flag, name in NAMESPACES.values():
         try:
