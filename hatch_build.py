@@ -10,6 +10,7 @@ ignored by git), and a launcher that has the path of the source tree compiled in
 
 from __future__ import annotations
 
+import atexit
 import compileall
 import importlib.util
 import platform
@@ -42,19 +43,17 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
             return
         machine = platform.machine()
         if sys.platform != "linux" or machine not in MACHINES:
-            self.app.abort(
-                f"pyrunc needs Linux on {' or '.join(MACHINES)}; this is {sys.platform} on {machine}"
-            )
+            self.app.abort(f"pyrunc needs Linux on {' or '.join(MACHINES)}; this is {sys.platform} on {machine}")
         root = Path(self.root)
         editable = version == "editable"
         native = load(root / "pyrunc/native/build.py")
         schemas = load(root / "pyrunc/spec/compile_schemas.py")
         image = load(root / "pyrunc/cli/image.py")
         self.scratch = Path(tempfile.mkdtemp(prefix="pyrunc-build-"))
+        atexit.register(shutil.rmtree, self.scratch, ignore_errors=True)  # finalize does not see a failed build
         try:
             native.build(self.scratch, source=root if editable else None)
         except native.BuildError as error:
-            shutil.rmtree(self.scratch)
             self.app.abort(str(error))
         schemas.compile_all(root / "schemas", self.scratch / "_compiled.py")
         build_data["shared_scripts"][str(self.scratch / "pyrunc")] = "pyrunc"
@@ -77,14 +76,10 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
         )
         # The image serves the interpreter that builds it, which for `pip install .` is the one that it installs for.
         package = self.scratch / "package"
-        shutil.copytree(root / "pyrunc", package, ignore=shutil.ignore_patterns("__pycache__", "image.*"))
+        shutil.copytree(root / "pyrunc", package, ignore=shutil.ignore_patterns("__pycache__", "image.cpython-*"))
         shutil.copy2(self.scratch / "_compiled.py", package / "spec/_compiled.py")
         build_image(package, self.scratch / "image")
         build_data["force_include"][str(self.scratch / "image")] = "pyrunc/" + image.name()
-
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        if self.target_name == "wheel":
-            shutil.rmtree(self.scratch)
 
 
 def load(path: Path) -> ModuleType:
@@ -104,7 +99,8 @@ def load(path: Path) -> ModuleType:
 def build_image(package: Path, target: Path, *options: str) -> None:
     """In an interpreter of its own: tables of columns, which only tracebacks use, are left out by an option of it."""
     script = package / "cli/image.py"
-    command = [sys.executable, "-I", "-S", "-X", "no_debug_ranges", script, package, target, *options]
+    command: list[str | Path] = [sys.executable, "-I", "-S", "-X", "no_debug_ranges"]
+    command += [script, package, target, *options]
     subprocess.run(command, check=True)
 
 

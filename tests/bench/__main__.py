@@ -61,9 +61,7 @@ def goals(groups: dict[str, list[Case]]) -> list[Goal]:
     run, short, verbs, config = (groups.get(name, []) for name in ("run", "short", "verbs", "config"))
     return [
         Goal("run / runc's run", found(run, "pyrunc", "run"), found(run, "runc", "run"), 0.55),
-        Goal(
-            "create+start+delete / runc's", found(short, "pyrunc", *SHORT), found(short, "runc", *SHORT), 0.8
-        ),
+        Goal("create+start+delete / runc's", found(short, "pyrunc", *SHORT), found(short, "runc", *SHORT), 0.8),
         Goal(
             "state / bare interpreter",
             found(verbs, "pyrunc", "state"),
@@ -93,9 +91,7 @@ def report(groups: dict[str, list[Case]]) -> None:
             rows = [["run of a static true", "median", "/ runc"]]
             for case in group:
                 value = case.median("run")
-                rows.append(
-                    [case.name, milliseconds(value), f"{value / base:.2f}" if value and base else "-"]
-                )
+                rows.append([case.name, milliseconds(value), f"{value / base:.2f}" if value and base else "-"])
             table("Whole runs", rows)
         else:
             steps = cases.VERBS if name == "verbs" else SHORT
@@ -112,29 +108,26 @@ def report(groups: dict[str, list[Case]]) -> None:
             table(titles.get(name, "Small config and podman's default config"), rows)
     where_the_time_goes(groups.get("run", []))
     table("Goals", [["ratio of medians", "is", "goal", ""], *(goal.row() for goal in goals(groups))])
-    problems = [
-        f"  {case.name}: {case.problem}" for group in groups.values() for case in group if case.problem
-    ]
+    problems = [f"  {case.name}: {case.problem}" for group in groups.values() for case in group if case.problem]
     if problems:
         print("\nNot measured:", *dict.fromkeys(problems), sep="\n")
 
 
 def where_the_time_goes(group: list[Case]) -> None:
-    bare, version, run, floor = (
-        found(group, name, "run")
-        for name in ("bare interpreter", "pyrunc --version", "pyrunc", "kernel floor")
+    bare, idle, run, floor = (
+        found(group, name, "run") for name in ("bare interpreter", "pyrunc, nothing to do", "pyrunc", "kernel floor")
     )
-    if bare is None or version is None or run is None or floor is None:
+    if bare is None or idle is None or run is None or floor is None:
         return
     rows = [
         ["part of pyrunc run", "time", "share"],
         ["the interpreter starts and ends", milliseconds(bare), f"{bare / run:.0%}"],
-        ["launcher and command line", milliseconds(version - bare), f"{(version - bare) / run:.0%}"],
+        ["launcher and command line", milliseconds(idle - bare), f"{(idle - bare) / run:.0%}"],
         ["the kernel's part", milliseconds(floor), f"{floor / run:.0%}"],
         [
             "config, plan, state, cgroups, waiting",
-            milliseconds(run - version - floor),
-            f"{(run - version - floor) / run:.0%}",
+            milliseconds(run - idle - floor),
+            f"{(run - idle - floor) / run:.0%}",
         ],
     ]
     table("Where the time goes", rows)
@@ -142,12 +135,8 @@ def where_the_time_goes(group: list[Case]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description="Compare start-up with other runtimes.")
-    parser.add_argument(
-        "--rounds", type=int, default=40, help="measured rounds per group (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--only", action="append", metavar="GROUP", help="run, short, verbs or config; may be repeated"
-    )
+    parser.add_argument("--rounds", type=int, default=40, help="measured rounds per group (default: %(default)s)")
+    parser.add_argument("--only", action="append", metavar="GROUP", help="run, short, verbs or config; may be repeated")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("run it as root: runc and crun need it for the same namespaces")
@@ -167,13 +156,9 @@ def main() -> int:
 
             interleave(group, options.rounds, progress)
     load = os.getloadavg()[0]
-    print(
-        f"\n{options.rounds} interleaved rounds per group, {os.cpu_count()} CPUs, load at the end {load:.1f}"
-    )
+    print(f"\n{options.rounds} interleaved rounds per group, {os.cpu_count()} CPUs, load at the end {load:.1f}")
     report(groups)
-    return (
-        1 if any(case.problem for group in groups.values() for case in group if case.name == "pyrunc") else 0
-    )
+    return 1 if any(case.problem for group in groups.values() for case in group if case.name == "pyrunc") else 0
 
 
 if __name__ == "__main__":

@@ -43,11 +43,7 @@ class Runtime:
     def short(self, bundle: Path) -> Timings:
         """create, start, delete of a program that ends by itself."""
         name = next(self.ids)
-        taken = {
-            "create": spawn(
-                [*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name]
-            )
-        }
+        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name])}
         pid = int(Path(self.pid_file).read_text())
         taken["start"] = spawn([*self.command, "start", name])
         reap(pid)
@@ -57,11 +53,7 @@ class Runtime:
     def verbs(self, bundle: Path) -> Timings:
         """Every verb apart, on a program that waits to be killed."""
         name = next(self.ids)
-        taken = {
-            "create": spawn(
-                [*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name]
-            )
-        }
+        taken = {"create": spawn([*self.command, "create", "--bundle", str(bundle), "--pid-file", self.pid_file, name])}
         pid = int(Path(self.pid_file).read_text())
         taken["start"] = spawn([*self.command, "start", name])
         taken["state"] = spawn([*self.command, "state", name])
@@ -138,7 +130,7 @@ def collect(scratch: Path, large: dict[str, Any] | None) -> dict[str, list[Case]
             *(case(runtime, runtime.run, small) for runtime in every),
             Case("bare interpreter", lambda: {"run": spawn(bare)}),
             Case("kernel floor", lambda: {"run": spawn(floor)}),
-            Case("pyrunc --version", lambda: {"run": spawn([pyrunc.command[0], "--version"])}),
+            Case("pyrunc, nothing to do", lambda: {"run": spawn([*pyrunc.command, "state", "absent"], expected=1)}),
         ],
         "short": [case(runtime, runtime.short, small) for runtime in every],
         "verbs": [

@@ -33,14 +33,15 @@ class CommandFailed(Exception):
     """A measured command did not succeed: its words and its status."""
 
 
-def spawn(words: list[str]) -> float:
+def spawn(words: list[str], expected: int = 0) -> float:
     """Run a command with /dev/null for stdio and the least of an environment; seconds until it was reaped."""
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
+    silent = (0, 1) if expected == 0 else (0, 1, 2)
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in silent]
     started = time.perf_counter()
     pid = os.posix_spawn(words[0], words, {"PATH": "/usr/bin:/bin:/usr/sbin"}, file_actions=null)
     _, status = os.waitpid(pid, 0)
     took = time.perf_counter() - started
-    if status:
+    if os.waitstatus_to_exitcode(status) != expected:
         raise CommandFailed(f"{' '.join(words)}: exit status {os.waitstatus_to_exitcode(status)}")
     return took
 
@@ -85,9 +86,7 @@ class Worker:
         if not line:
             raise WorkerDied("a worker has died; its traceback is above")
         answer = json.loads(line)
-        return (
-            answer if isinstance(answer, str) else {str(key): float(value) for key, value in answer.items()}
-        )
+        return answer if isinstance(answer, str) else {str(key): float(value) for key, value in answer.items()}
 
     def close(self) -> None:
         # Not by end of file: a worker that was forked later holds this pipe open, too.
@@ -100,9 +99,7 @@ class Worker:
         os.waitpid(self.pid, 0)
 
 
-def serve(
-    cases: Sequence[Callable[[], Timings]], setup: Sequence[str], asked: IO[str], answers: IO[str]
-) -> None:
+def serve(cases: Sequence[Callable[[], Timings]], setup: Sequence[str], asked: IO[str], answers: IO[str]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     problem = ""

@@ -67,9 +67,7 @@ def new_environment(folder: Path, *install: str | Path) -> Path:
     return folder / "bin/pyrunc"
 
 
-def call(
-    pyrunc: Path, *arguments: str, env: Mapping[str, str] | None = None, status: int | None = 0
-) -> Result:
+def call(pyrunc: Path, *arguments: str, env: Mapping[str, str] | None = None, status: int | None = 0) -> Result:
     """As an engine calls it: an empty environment."""
     return run(pyrunc, *arguments, env=env or {}, status=status)
 
@@ -146,14 +144,13 @@ def test_an_editable_install_works_and_runs_the_source_tree(checkout: Path, tmp_
     assert pyrunc.read_bytes()[:4] == b"\x7fELF"
     assert call(pyrunc, "--version").stdout.startswith("pyrunc version ")
     assert list((tree / "pyrunc/spec/__pycache__").glob("_compiled.*.pyc")), "bytecode is compiled on install"
-    (tree / "pyrunc/__main__.py").write_text('import os\nos.write(1, b"the source tree")\n')
+    edited = "import posix\ndef main(words):\n    posix.write(1, b'the source tree')\n    return 0\n"
+    (tree / "pyrunc/cli/lean.py").write_text(edited)
     assert call(pyrunc, "state", "absent").stdout == "the source tree"
 
 
 @pytest.mark.needs("root", "static")
-def test_an_installed_wheel_runs_a_container(
-    installed: Path, tmp_path: Path, root: Path, container_id: str
-) -> None:
+def test_an_installed_wheel_runs_a_container(installed: Path, tmp_path: Path, root: Path, container_id: str) -> None:
     run(
         sys.executable,
         SOURCE / "bundles/rootfs.py",
