@@ -20,6 +20,7 @@ from pyrunc.plan.kernel import (
     MS_I_VERSION,
     MS_LAZYTIME,
     MS_MANDLOCK,
+    MS_POSIXACL,
     MS_PRIVATE,
     MS_REC,
     MS_SHARED,
@@ -81,10 +82,13 @@ SUPERBLOCK = {
     "nomand": (0, "nomand"),
     "lazytime": (MS_LAZYTIME, "lazytime"),
     "nolazytime": (0, "nolazytime"),
-    "iversion": (MS_I_VERSION, "iversion"),
+    # These three have no name in fsconfig(2).
+    "iversion": (MS_I_VERSION, ""),
     "noiversion": (0, ""),
     "silent": (MS_SILENT, ""),
     "loud": (0, ""),
+    "acl": (MS_POSIXACL, ""),
+    "noacl": (0, ""),
 }
 
 #: What pyrunc itself does with a mount.
@@ -107,6 +111,7 @@ class Options:
         "data",
         "idmap",
         "ms_flags",
+        "only_mount",
         "propagation",
         "recursive_clear",
         "recursive_set",
@@ -125,6 +130,7 @@ class Options:
         self.propagation: list[int] = []
         self.superblock: list[str] = []  # names for fsconfig
         self.ms_flags = 0  # the same for mount(2)
+        self.only_mount = False  # some of ms_flags cannot be said to fsconfig
         self.data: list[tuple[int, str]] = []  # (index in the list, option of the file system)
         self.tmpcopyup = False
         self.copy_symlink = False
@@ -154,6 +160,8 @@ def parse(options: Iterable[str]) -> Options:
             found.ms_flags |= flag
             if name:
                 found.superblock.append(name)
+            elif flag:
+                found.only_mount = True
         elif option == "remount":
             found.remount = True
         elif option == "tmpcopyup":

@@ -213,7 +213,7 @@ def file_system(b: Builder, where: str, mount: Mount, destination: str, options:
     late_read_only = kind == "tmpfs" and options.attr_set & MOUNT_ATTR_RDONLY
     attr = options.attr_set & ~(MOUNT_ATTR_RDONLY if late_read_only else 0)
     source = mount.get("source") or kind
-    if any(len(text.encode()) > FSCONFIG_LIMIT for text in data):
+    if options.only_mount or any(len(text.encode()) > FSCONFIG_LIMIT for text in data):
         flags = options.ms_flags | ms_flags(attr)
         b.on_container(where, "legacy_mount", place, kind, source, flags, ",".join(data))
         # What the target's path shows now is the new mount.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import _signal
+import posix
+import select
 
 from pyrunc.errors import StateError
 from pyrunc.host import cgroups, process, signals
@@ -13,6 +15,9 @@ from pyrunc.state.store import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.state.store import State
+
+#: How long kill waits for a killed process; nothing depends on it.
+END_MILLISECONDS = 1000
 
 
 def kill(root: str, id: str, signal: str = "SIGTERM", *, all: bool = False) -> None:
@@ -34,6 +39,8 @@ def kill(root: str, id: str, signal: str = "SIGTERM", *, all: bool = False) -> N
         # Nobody else ends the others when the first process goes: there is no pid namespace to die with it.
         cgroups.signal_all(found["cgroups"], number)
     send(found, number)
+    if number == _signal.SIGKILL and current != machine.PAUSED:
+        _see_it_end(found)
 
 
 def send(state: State, number: int) -> None:
@@ -41,3 +48,17 @@ def send(state: State, number: int) -> None:
         process.signal(state["pid"], state["start_time"], number)
     except ProcessLookupError:
         raise StateError("container not running") from None
+
+
+def _see_it_end(state: State) -> None:
+    """Give the kernel the moment that it needs, so that a delete right behind finds the container stopped."""
+    try:
+        pidfd = process.open_pidfd(state["pid"], state["start_time"])
+    except ProcessLookupError:
+        return
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        poller.poll(END_MILLISECONDS)
+    finally:
+        posix.close(pidfd)

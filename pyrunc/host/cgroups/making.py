@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from pyrunc.errors import HostError
+from pyrunc.errors import HostError, OpFailed
 from pyrunc.host import failure, files
 from pyrunc.host.cgroups import tree
 
@@ -21,11 +21,16 @@ _HINTS = {
 
 
 def create(path: str, created: list[str], where: str) -> None:
-    """mkdir -p; what was really made is appended to ``created``, parents first."""
+    """mkdir -p; what was really made is appended to ``created``, parents first.
+
+    A cgroup with processes in it is refused: they are not the container's, and would be killed with it.
+    """
     missing = []
     while path and not files.is_directory(path):
         missing.append(path)
         path = files.parent(path)
+    if not missing:
+        _refuse_populated(path, where)
     for directory in reversed(missing):
         try:
             posix.mkdir(directory, 0o755)
@@ -35,6 +40,18 @@ def create(path: str, created: list[str], where: str) -> None:
             what = f"mkdir {directory}"
             raise failure.op_failed(error, what, op="cgroup_create", where=where, hints=_HINTS) from error
         created.append(directory)
+
+
+def _refuse_populated(path: str, where: str) -> None:
+    found = tree.procs(path)
+    if found:
+        raise OpFailed(
+            f"container's cgroup is not empty: {len(found)} process(es) found in {path}",
+            op="cgroup_create",
+            errno=errno.EBUSY,
+            where=where,
+            hint="another container may use the same linux.cgroupsPath",
+        )
 
 
 def write(path: str, value: str, where: str) -> None:

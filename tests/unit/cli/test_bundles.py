@@ -70,9 +70,7 @@ def test_validate_lists_every_violation_one_a_line(bundle: Path, capfd: pytest.C
     ]
 
 
-def test_create_refuses_with_the_same_lines(
-    bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_create_refuses_with_the_same_lines(bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     edit(bundle, ociVersion="2.0.0", hostname=3)
     lean.main(["validate", "--bundle", str(bundle)])
     listed = capfd.readouterr().out.splitlines()

@@ -31,9 +31,7 @@ ERRORS = {
         [Violation("process.args", "required, but missing"), Violation("root.path", "is empty")]
     ),
     "pyrunc: /x: permission denied\n": PermissionError(13, "Permission denied", "/x"),
-    "pyrunc: /x -> /y: invalid cross-device link\n": OSError(
-        18, "Invalid cross-device link", "/x", None, "/y"
-    ),
+    "pyrunc: /x -> /y: invalid cross-device link\n": OSError(18, "Invalid cross-device link", "/x", None, "/y"),
     "pyrunc: too many open files\n": OSError(24, "Too many open files"),
 }
 

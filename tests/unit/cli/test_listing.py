@@ -48,9 +48,7 @@ def test_an_empty_root_is_a_header(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert json.loads(output(capfd, "list", "-f", "json", root=tmp_path)) == []
 
 
-def test_columns_are_as_wide_as_their_longest_cell(
-    container: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_columns_are_as_wide_as_their_longest_cell(container: Path, capfd: pytest.CaptureFixture[str]) -> None:
     owner = listing._owner(str(container))
     assert output(capfd, "list", root=container.parent) == (
         "ID          PID         STATUS      BUNDLE       CREATED                          OWNER\n"

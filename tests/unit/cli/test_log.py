@@ -89,9 +89,7 @@ def test_records_are_appended(tmp_path: Path) -> None:
     ]
 
 
-def test_a_log_that_cannot_be_written_never_hides_the_error(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_log_that_cannot_be_written_never_hides_the_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "absent" / "log"
     log(path).error("it broke")
     assert capfd.readouterr().err == (

@@ -48,9 +48,7 @@ def test_a_deleted_current_directory_matters_only_where_it_is_asked_for(tmp_path
     gone.mkdir()
     asked = shell(script.replace("$GONE", str(gone)), "validate")
     assert asked.returncode == 1
-    assert asked.stderr == (
-        "pyrunc: .: the current directory does not exist any more (give an absolute path)\n"
-    )
+    assert asked.stderr == ("pyrunc: .: the current directory does not exist any more (give an absolute path)\n")
 
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
@@ -81,9 +79,7 @@ def test_an_abandoned_pipe_is_met_with_silence(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = run(
-            "--root", str(tmp_path), "list", stdout=writer, stderr=subprocess.PIPE, capture_output=False
-        )
+        done = run("--root", str(tmp_path), "list", stdout=writer, stderr=subprocess.PIPE, capture_output=False)
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")

@@ -62,9 +62,7 @@ def test_version_has_the_lines_that_docker_and_go_runc_read(
     assert printed(capfd, word) == "pyrunc version 0.1.0\ncommit: abc\nspec: 1.3.0\n"
 
 
-def test_called_as_runc_it_says_runc(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_called_as_runc_it_says_runc(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys._xoptions", {"pyrunc_called": "runc"})
     assert printed(capfd, "--version").startswith("runc version 0.1.0\ncommit: ")
 

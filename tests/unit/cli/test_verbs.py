@@ -83,9 +83,7 @@ def test_a_process_may_come_from_a_descriptor(called: dict[str, Any], tmp_path: 
 
 def test_a_process_file_that_is_not_there_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert lean.main(["--root", "/", "exec", "-p", "/absent/p.json", "one"]) == 255
-    assert capfd.readouterr().err == (
-        "pyrunc: exec failed: --process /absent/p.json: no such file or directory\n"
-    )
+    assert capfd.readouterr().err == ("pyrunc: exec failed: --process /absent/p.json: no such file or directory\n")
 
 
 @pytest.mark.parametrize(
@@ -109,9 +107,7 @@ def test_a_user_is_taken_as_written_or_not_at_all(text: str) -> None:
     except UsageError:
         return
     assert (
-        ":".join(
-            str(part).rjust(len(given), "0") for part, given in zip((uid, gid), text.split(":"), strict=False)
-        )
+        ":".join(str(part).rjust(len(given), "0") for part, given in zip((uid, gid), text.split(":"), strict=False))
         == text
     )
     assert 0 <= uid <= 0xFFFFFFFE
