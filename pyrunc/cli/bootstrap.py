@@ -7,10 +7,14 @@ a third of the start-up: no directory is searched, nothing is opened and checked
 import sys
 from _frozen_importlib import ModuleSpec
 from marshal import loads
-from posix import _exit, stat
+from posix import O_CLOEXEC, O_RDONLY, _exit, close, fstat, open, read, stat
 
-#: name -> (file below the package, is it a package, size and mtime of its source or -1, marshalled code)
+#: name -> (file below the package, is it a package, size and mtime of its source or -1, offset and length of its code)
 MODULES = {}  # type: ignore[var-annotated]
+# Read whole and closed at once: an open descriptor could be taken for one of the caller's (--preserve-fds).
+_file = open(__file__, O_RDONLY | O_CLOEXEC)
+DATA = memoryview(read(_file, fstat(_file).st_size))
+close(_file)
 PACKAGE = __file__.rpartition("/")[0].rpartition("/")[0]
 
 
@@ -22,7 +26,7 @@ class Image:
         entry = MODULES.get(name)
         if entry is None:
             return None
-        file, package, size, mtime, _ = entry
+        file, package, size, mtime, _, _ = entry
         file = PACKAGE + "/" + file
         if mtime >= 0:
             try:
@@ -43,7 +47,8 @@ class Image:
 
     @staticmethod
     def exec_module(module):  # type: ignore[no-untyped-def]
-        exec(loads(MODULES[module.__name__][4]), module.__dict__)
+        offset, length = MODULES[module.__name__][4:]
+        exec(loads(DATA[offset : offset + length]), module.__dict__)
 
 
 sys.meta_path.insert(0, Image)

@@ -43,7 +43,8 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
     ``checked``: each module is compared with its source when it is imported, as for an editable install. Docstrings are
     left out: nothing on the lean path shows them, and they are a third of the bytes.
     """
-    modules = {}
+    modules: dict[str, tuple[object, ...]] = {}
+    codes: dict[str, bytes] = {}
     for path in sorted(package.rglob("*.py")):
         below = path.relative_to(package).as_posix()
         if below == "__main__.py" or below.startswith(LEFT_OUT):
@@ -57,17 +58,32 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
         parts = ["pyrunc", *below.removesuffix(".py").split("/")]
         dotted = ".".join(parts[:-1] if is_package else parts)
         size, mtime = (found.st_size, found.st_mtime_ns) if checked else (-1, -1)
-        modules[dotted] = (below, is_package, size, mtime, marshal.dumps(code))
-    text = (package / "cli/bootstrap.py").read_text()
-    head, line, tail = text.partition("MODULES = {}")
-    if not line:
-        raise ValueError("cli/bootstrap.py has no line MODULES = {}")
-    program = compile(f"{head}MODULES = {modules!r}{tail}", "bootstrap.py", "exec", dont_inherit=True, optimize=2)
-    # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
-    data = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
+        modules[dotted] = (below, is_package, size, mtime)
+        codes[dotted] = marshal.dumps(code)
+    data = assemble((package / "cli/bootstrap.py").read_text(), modules, codes)
     beside = target.with_name(f".{target.name}.new")
     beside.write_bytes(data)
     os.replace(beside, target)
+
+
+def assemble(bootstrap: str, modules: dict[str, tuple[object, ...]], codes: dict[str, bytes]) -> bytes:
+    """The bootstrap as bytecode that the interpreter runs, and behind it the modules, which it reads one by one."""
+    head, line, tail = bootstrap.partition("MODULES = {}")
+    if not line:
+        raise ValueError("cli/bootstrap.py has no line MODULES = {}")
+    start = 0
+    while True:
+        table, offset = {}, start
+        for name, entry in modules.items():
+            table[name] = (*entry, offset, len(codes[name]))
+            offset += len(codes[name])
+        text = f"{head}MODULES = {table!r}{tail}"
+        program = compile(text, "bootstrap.py", "exec", dont_inherit=True, optimize=2)
+        # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
+        first = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
+        if len(first) <= start:
+            return first.ljust(start, b"\0") + b"".join(codes.values())
+        start = len(first) + 64  # the offsets in it have grown; the next round fits
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pyrunc.cli.lean import Line
     from pyrunc.spec.types import Process
 
-STARTING = frozenset(("create", "run", "exec"))
 UID_LIMIT = 0xFFFFFFFE  # 2^32-1 means "leave it" to setresuid(2)
 
 
@@ -31,23 +30,10 @@ def run(line: Line) -> int:
         raise UsageError("--cgroup-manager=systemd: not implemented by pyrunc yet")
     if line.globals["debug"]:
         _log(line).debug("command", name=line.command.name, arguments=line.arguments, options=line.options)
-    status = _warmed(line) if line.command.name in STARTING else VERBS[line.command.name](line)
+    status: int = VERBS[line.command.name](line)
     if line.globals["debug"]:
         _log(line).debug("done", status=status)
     return status
-
-
-def _warmed(line: Line) -> int:
-    """A command that starts a process: the kernel prepares for the cgroups while the rest is loaded."""
-    if line.globals["cgroup-manager"] == "disabled":
-        return VERBS[line.command.name](line)
-    from pyrunc.host.cgroups import warm
-
-    warm.begin()
-    try:
-        return VERBS[line.command.name](line)
-    finally:
-        warm.end()
 
 
 def create(line: Line) -> int:

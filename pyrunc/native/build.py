@@ -58,7 +58,7 @@ class BuildError(Exception):
 
 
 def compiler() -> list[str]:
-    """The command of a C compiler: $CC, cc, gcc, clang, or zig from PyPI's ziglang."""
+    """The command of a C compiler: $CC, cc, gcc or clang."""
     if os.environ.get("CC"):
         command = shlex.split(os.environ["CC"])
         if shutil.which(command[0]) is None:
@@ -68,12 +68,10 @@ def compiler() -> list[str]:
         found = shutil.which(name)
         if found:
             return [found]
-    if importlib.util.find_spec("ziglang") is not None:
-        return [sys.executable, "-m", "ziglang", "cc"]
     raise BuildError(
         "pyrunc needs a C compiler to build its helper: install gcc and the kernel's headers "
         "(Debian, Ubuntu: apt-get install gcc libc6-dev; Fedora: dnf install gcc kernel-headers; Alpine: "
-        "apk add gcc linux-headers), or the Python package ziglang, or set CC"
+        "apk add gcc linux-headers), or set CC"
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pyrunc.errors import PyruncError
 from pyrunc.host import execute, helper, process, residue
-from pyrunc.host.cgroups import warm
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
 from pyrunc.plan.security import listener_path
@@ -84,14 +83,8 @@ class Creation:
         self.talk: Conversation
 
     def create(self, bundle: str) -> None:
-        if self.options.cgroup_manager != "disabled":
-            warm.begin()
-        try:
-            data, rootfs = self._prepare(bundle)
-            self.record.claim()
-        except BaseException:
-            warm.end()
-            raise
+        data, rootfs = self._prepare(bundle)
+        self.record.claim()
         context = execute.Context(self._state_json, self.warn)
         before, program, after = split(self.plan)
         self.talk = Conversation(program, self.warn)
@@ -158,7 +151,6 @@ class Creation:
         talk = self.talk
 
         def on_cloned() -> None:
-            warm.end()
             context.pid = talk.pid
             self.state["pid"] = talk.pid
             self.state["start_time"] = process.start_time(talk.pid) or 0
@@ -224,7 +216,6 @@ class Creation:
         """Take everything back; what cannot be is added to the error."""
         notes: list[str] = []
         try:
-            warm.end()
             self.talk.abort()
             residue.remove(rootfs, self.talk.made)
             notes += execute.undo(context)

@@ -6,7 +6,6 @@ import posix
 
 from pyrunc.errors import StateError, UsageError
 from pyrunc.host import execute, files, helper, process
-from pyrunc.host.cgroups import warm
 from pyrunc.plan.exec import SLOT_PIDFD
 from pyrunc.plan.exec import execute as plan_exec
 from pyrunc.plan.kernel import NAMESPACES
@@ -76,7 +75,6 @@ def join(
             init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd})
 
             def on_cloned() -> None:
-                warm.end()
                 context.pid = talk.pid
 
             def on_sync(op: int) -> None:
