@@ -14,15 +14,14 @@ KNOWN: tuple[tuple[str, str], ...] = (
     ),
     (
         r"^mountinfo [-+]/proc/(keys|timer_list|sched_debug|latency_stats|uptime) .* root=/null ",
-        "files are masked with a /dev/null that the container cannot have replaced (CVE-2025-31133); runc 1.1 "
-        "binds the container's own",
+        "files are masked with a /dev/null that no container can have replaced (CVE-2025-31133), not with its own",
     ),
     (
         r"^mountinfo [-+]/(proc/acpi|proc/scsi|proc/asound|sys/firmware|sys/dev/block) on=\S+ device=\S+ root=/ ro,",
         "one read-only tmpfs masks all directories; runc makes one for each",
     ),
     (
-        r"^mountinfo [-+]/sys/fs/cgroup on=/sys .* tmpfs tmpfs rw,mode=755(,uid=\d+,gid=\d+)?$|^writable -/sys/fs/cgroup$",
+        r"^mountinfo [-+]/sys/fs/cgroup on=/sys .* tmpfs rw,mode=755(,uid=\d+,gid=\d+)?$|^writable -/sys/fs/cgroup$",
         "the config asks for a read-only cgroup mount; runc 1.1 leaves the tmpfs around the controllers writable",
     ),
     (

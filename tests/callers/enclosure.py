@@ -98,9 +98,7 @@ class Enclosure:
         timeout: float = 60,
     ) -> tuple[int, bytes]:
         """Run a command inside with a new pty as its controlling terminal: (exit code, screen)."""
-        return on_a_terminal(
-            self.argv(command), env=env, typed=typed, after=after, size=size, timeout=timeout
-        )
+        return on_a_terminal(self.argv(command), env=env, typed=typed, after=after, size=size, timeout=timeout)
 
 
 def on_a_terminal(

@@ -166,11 +166,7 @@ class Podman:
         """As `same`, of a container without network that runs look."""
         if not any(option.startswith(("--net", "--pod")) for option in options):
             options = ("--net=none", *options)
-        hostname = (
-            ()
-            if any(option.startswith(("--hostname", "--uts")) for option in options)
-            else ("--hostname=box",)
-        )
+        hostname = () if any(option.startswith(("--hostname", "--uts")) for option in options) else ("--hostname=box",)
         seen = self.same(*hostname, *options, IMAGE, "/bin/look")
         assert seen.code == 0, seen
         return seen

@@ -62,9 +62,7 @@ def test_exec_has_what_its_container_has(podman: Podman, both: Both, options: li
         (["/srv/bad-format"], 126),
     ],
 )
-def test_exec_ends_with_the_code_of_its_command(
-    podman: Podman, both: Both, command: list[str], code: int
-) -> None:
+def test_exec_ends_with_the_code_of_its_command(podman: Podman, both: Both, command: list[str], code: int) -> None:
     theirs, ours = (container.do("exec", "NAME", *command) for container in both(*SLEEP))
     assert ours.code == theirs.code, (theirs, ours)
     if command != ["/srv/bad-format"]:

@@ -38,9 +38,7 @@ def test_a_directory_is_a_volume(podman: Podman, tmp_path: Path) -> None:
 def test_a_single_file_is_a_volume(podman: Podman, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("from the host\n")
     podman.looks_same("-v", f"{tmp_path}/file:/etc/new-file")
-    podman.same(
-        "-v", f"{tmp_path}/file:/etc/new-file", *sh("cat /etc/new-file >&2; echo inside >>/etc/new-file")
-    )
+    podman.same("-v", f"{tmp_path}/file:/etc/new-file", *sh("cat /etc/new-file >&2; echo inside >>/etc/new-file"))
     assert (tmp_path / "file").read_text() == "from the host\ninside\ninside\n"
 
 

@@ -24,9 +24,7 @@ pytestmark = pytest.mark.needs("root", "podman", "conmon", "runc", "busybox", "n
 
 
 def test_init_reaps_and_passes_signals(podman: Podman) -> None:
-    catatonit = next(
-        (p for p in ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit") if os.path.exists(p)), None
-    )
+    catatonit = next((p for p in ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit") if os.path.exists(p)), None)
     if catatonit is None:
         pytest.skip("catatonit, podman's init, is not installed")
     seen = podman.looks_same("--init", "--init-path", catatonit)
@@ -37,9 +35,7 @@ def test_an_init_of_our_own(podman: Podman, tmp_path: Path) -> None:
     init = tmp_path / "init"
     init.write_text('#!/bin/sh\necho init of $*\nshift\nexec "$@"\n')
     init.chmod(0o755)
-    seen = podman.same(
-        "--net=none", "--init", "--init-path", str(init), IMAGE, "/bin/busybox", "echo", "the command"
-    )
+    seen = podman.same("--net=none", "--init", "--init-path", str(init), IMAGE, "/bin/busybox", "echo", "the command")
     assert seen.out == "init of -- /bin/busybox echo the command\nthe command\n"
 
 

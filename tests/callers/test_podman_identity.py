@@ -92,9 +92,7 @@ def test_resource_limits(podman: Podman, limit: str) -> None:
         if other.split("=")[0] != limit.split("=", maxsplit=1)[0]
     ]
     seen = podman.looks_same(*(f"--ulimit={each}" for each in (limit, *others)))
-    assert any(
-        limit.split("=")[1].split(":", maxsplit=1)[0] in line.split() for line in seen.sections["limits"]
-    )
+    assert any(limit.split("=")[1].split(":", maxsplit=1)[0] in line.split() for line in seen.sections["limits"])
 
 
 def test_the_environment_is_passed_as_it_is(podman: Podman) -> None:
@@ -130,6 +128,4 @@ def test_a_working_directory_of_another_user(podman: Podman) -> None:
 
 
 def test_annotations_are_accepted(podman: Podman) -> None:
-    podman.looks_same(
-        "--annotation", "org.example.key=value", "--annotation", "run.oci.keep_original_groups=1"
-    )
+    podman.looks_same("--annotation", "org.example.key=value", "--annotation", "run.oci.keep_original_groups=1")

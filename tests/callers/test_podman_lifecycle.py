@@ -23,19 +23,13 @@ def test_a_detached_container_has_logs(podman: Podman, both: Both) -> None:
     for container in both(*sh("echo out; echo err >&2; exec sleep 1000")):
         container.logs_hold("out")
         assert container.do("logs", "NAME").err.startswith("err")
-        assert (
-            container.do("inspect", "-f", "{{.State.Status}} {{.State.Running}}", "NAME").out
-            == "running true\n"
-        )
+        assert container.do("inspect", "-f", "{{.State.Status}} {{.State.Running}}", "NAME").out == "running true\n"
 
 
 def test_stop_sends_the_signal_and_then_kills(podman: Podman, both: Both) -> None:
     for container in both(*SLEEP):
         assert container.do("stop", "-t", "1", "NAME").code == 0
-        assert (
-            container.do("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "NAME").out
-            == "exited 137\n"
-        )
+        assert container.do("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "NAME").out == "exited 137\n"
 
 
 def test_stop_lets_the_container_end_itself(podman: Podman, both: Both) -> None:

@@ -72,7 +72,5 @@ def test_other_limits(podman: Podman, options: list[str]) -> None:
 
 
 def test_a_container_that_needs_more_memory_is_killed(podman: Podman) -> None:
-    seen = podman.same(
-        "-m", "16m", "--memory-swap", "16m", *sh("x=$(yes abcdefgh | head -c 100000000); echo $?")
-    )
+    seen = podman.same("-m", "16m", "--memory-swap", "16m", *sh("x=$(yes abcdefgh | head -c 100000000); echo $?"))
     assert seen.code == 137 or "137" in seen.out

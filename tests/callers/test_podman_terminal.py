@@ -56,9 +56,7 @@ def test_the_terminal_has_the_callers_size_and_settings(podman: Podman) -> None:
 
 def test_what_is_typed_reaches_the_container(podman: Podman) -> None:
     for runtime in (podman.reference, podman.runtime):
-        code, screen = on_a_terminal(
-            podman, runtime, *sh("read -r line; echo got $line; exit 6"), typed=b"hello\n"
-        )
+        code, screen = on_a_terminal(podman, runtime, *sh("read -r line; echo got $line; exit 6"), typed=b"hello\n")
         assert (code, b"got hello" in screen) == (6, True), screen
 
 

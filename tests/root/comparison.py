@@ -54,11 +54,8 @@ KNOWN: tuple[tuple[str, str], ...] = (
 
 def lines(seen: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     """Every fact of a probe's output on a line of its own: ``PATH VALUE``."""
-    found = []
-    for line in sorted(_flat("", _normalised(seen))):
-        if not line.startswith(_OF_A_MOMENT):
-            found.append(observation.names_replaced(line, names))
-    return found
+    facts = sorted(_flat("", _normalised(seen)))
+    return [observation.names_replaced(line, names) for line in facts if not line.startswith(_OF_A_MOMENT)]
 
 
 def _normalised(seen: Mapping[str, Any]) -> dict[str, Any]:

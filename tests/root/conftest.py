@@ -28,9 +28,7 @@ def runtime(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def new_box(
-    runtime: Path, root: Path, tmp_path: Path, ids: Callable[[], str], bundle: Callable[..., Bundle]
-) -> NewBox:
+def new_box(runtime: Path, root: Path, tmp_path: Path, ids: Callable[[], str], bundle: Callable[..., Bundle]) -> NewBox:
     """A factory of containers with a fresh bundle and id: ``new_box("/bin/sleep", "9")``."""
 
     def make(*args: str, runtime: Path = runtime) -> Box:

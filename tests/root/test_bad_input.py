@@ -91,7 +91,7 @@ def test_a_wrong_type_is_named_with_its_path(box: Box, edits: dict[str, Any], te
     ("edits", "texts"),
     [
         ({"linux__namespaces": [{"type": "mount"}, {"type": "foo"}]}, ["linux.namespaces[1].type", "foo"]),
-        ({"process__rlimits": [{"type": "RLIMIT_FOO", "soft": 1, "hard": 1}]}, ["process.rlimits[0].type", "RLIMIT_FOO"]),
+        ({"process__rlimits": [{"type": "RLIMIT_FOO", "soft": 1, "hard": 1}]}, ["process.rlimits[0].type", "FOO"]),
         ({"linux__rootfsPropagation": "sideways"}, ["linux.rootfsPropagation", "sideways"]),
         ({"linux__seccomp": {"defaultAction": "SCMP_ACT_FOO"}}, ["linux.seccomp.defaultAction", "SCMP_ACT_FOO"]),
         ({"linux__seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_FOO"]}},
@@ -303,7 +303,9 @@ def test_an_executable_that_cannot_be_run(box: Box, command: str, text: str) -> 
     assert "process.args" in said
 
 
-@pytest.mark.parametrize("data", [b"neither ELF nor a script\n", b"", b"\x7fELF\x02garbage", b"#!/no/such/interpreter\n"])
+@pytest.mark.parametrize(
+    "data", [b"neither ELF nor a script\n", b"", b"\x7fELF\x02garbage", b"#!/no/such/interpreter\n"]
+)
 def test_an_executable_of_a_wrong_format(box: Box, data: bytes) -> None:
     (box.bundle.rootfs / "bad").write_bytes(data)
     (box.bundle.rootfs / "bad").chmod(0o755)
@@ -382,7 +384,9 @@ def test_a_full_disk_for_the_state(box: Box, tmp_path: Path) -> None:
     )
     box.root.mkdir()
     command = [str(box.runtime), "--root", str(box.root), "create", "--bundle", str(box.bundle.path), box.id]
-    result = run("unshare", "-m", "--propagation", "private", "sh", "-c", script, box.root, box.root, *command, status=1)
+    result = run(
+        "unshare", "-m", "--propagation", "private", "sh", "-c", script, box.root, box.root, *command, status=1
+    )
     assert "no space left on device" in result.stderr.lower()
     assert result.stdout == "filler\n"
     box.nothing_left()

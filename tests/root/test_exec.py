@@ -51,7 +51,7 @@ def test_the_process_is_confined_like_the_first_one(new_box: Callable[..., Box])
         assert inside["status"][field] == first[field].strip(), field
     assert inside["rlimits"]["NOFILE"] == [1024, 1024]
     assert inside["oom_score_adj"] == "321\n"
-    assert inside["env"][: 2] == [PATH, "TERM=xterm"]
+    assert inside["env"][:2] == [PATH, "TERM=xterm"]
 
 
 def test_only_standard_descriptors_reach_the_process(sleeper: Box) -> None:
@@ -99,7 +99,8 @@ def test_environment_is_added(sleeper: Box) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "numbers"), [("1000", (1000, 0)), ("1000:50", (1000, 50)), ("0:5", (0, 5)), ("4000000000:3", (4000000000, 3))]
+    ("user", "numbers"),
+    [("1000", (1000, 0)), ("1000:50", (1000, 50)), ("0:5", (0, 5)), ("4000000000:3", (4000000000, 3))],
 )
 def test_the_user(sleeper: Box, user: str, numbers: tuple[int, int]) -> None:
     inside = seen(sleeper, "--user", user)
@@ -108,7 +109,8 @@ def test_the_user(sleeper: Box, user: str, numbers: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "user", ["abc", "1a", "-1", "1000:x", "4294967295", "4294967296", "18446744073709551616", "1:-1", "1:2:3", ":1", "0x0"]
+    "user",
+    ["abc", "1a", "-1", "1000:x", "4294967295", "4294967296", "18446744073709551616", "1:-1", "1:2:3", ":1", "0x0"],
 )
 def test_a_user_that_is_no_number_in_range(sleeper: Box, user: str) -> None:
     # CVE-2026-30892: what cannot be parsed must never run as root.
@@ -236,7 +238,9 @@ def test_exec_needs_a_command(sleeper: Box) -> None:
 
 def test_a_terminal_of_the_callers_size(sleeper: Box) -> None:
     command = [str(sleeper.runtime), "--root", str(sleeper.root), "exec", "--tty", sleeper.id]
-    code, screen = on_a_terminal([*command, "/bin/sh", "-c", "tty; stty size; [ -t 2 ] && echo yes; exit 5"], size=(29, 77))
+    code, screen = on_a_terminal(
+        [*command, "/bin/sh", "-c", "tty; stty size; [ -t 2 ] && echo yes; exit 5"], size=(29, 77)
+    )
     assert code == 5, screen
     assert b"/dev/pts/" in screen
     assert b"29 77" in screen
@@ -245,7 +249,9 @@ def test_a_terminal_of_the_callers_size(sleeper: Box) -> None:
 
 def test_a_detached_terminal_goes_to_the_console_socket(sleeper: Box, tmp_path: Path) -> None:
     console = ConsoleSocket(tmp_path / "console")
-    sleeper.leaving("exec", "-d", "-t", "--console-socket", tmp_path / "console", "ID", "/bin/sh", "-c", "tty; echo end")
+    sleeper.leaving(
+        "exec", "-d", "-t", "--console-socket", tmp_path / "console", "ID", "/bin/sh", "-c", "tty; echo end"
+    )
     master, _ = console.receive()
     console.close()
     try:

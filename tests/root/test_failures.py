@@ -88,22 +88,21 @@ def hello(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Hello:
 
     directory = tmp_path_factory.mktemp("hello")
     init = build.build(directory / "native", test=True)
-    run(sys.executable, REPOSITORY / "bundles/rootfs.py", REPOSITORY / "bundles/hello", "--output", directory / "bundle")
+    run(
+        sys.executable, REPOSITORY / "bundles/rootfs.py", REPOSITORY / "bundles/hello", "--output", directory / "bundle"
+    )
     plan = json.loads(run(pyrunc, "plan", "--format", "json", "--bundle", directory / "bundle").stdout)
     return Hello(directory / "bundle", Path(init), plan["ops"])
 
 
 @pytest.fixture
-def new_hello(
-    hello: Hello, pyrunc: Path, root: Path, ids: Callable[[], str], tmp_path: Path
-) -> Callable[[], Box]:
+def new_hello(hello: Hello, pyrunc: Path, root: Path, ids: Callable[[], str], tmp_path: Path) -> Callable[[], Box]:
     """A factory of boxes of the hello bundle."""
 
     def make() -> Box:
         id_ = ids()
         bundle = Bundle(tmp_path / f"scratch-{id_}")  # where the failing command line lies
-        box = Box(pyrunc, root, id_, bundle, tmp_path)
-        return box
+        return Box(pyrunc, root, id_, bundle, tmp_path)
 
     return make
 
@@ -143,9 +142,7 @@ def test_each_op_of_the_init_may_fail(hello: Hello, new_hello: Callable[[], Box]
         before = sorted(os.listdir(hello.bundle / "rootfs"))
         mounts = outer_mounts()
         what = f"op {index} {names[index]} ({ops[index]['where']})"
-        result = hello.command(
-            box, "create", "--bundle", str(hello.bundle), "ID", fail=f"{index}:{errno.EDQUOT}"
-        )
+        result = hello.command(box, "create", "--bundle", str(hello.bundle), "ID", fail=f"{index}:{errno.EDQUOT}")
         if index >= waits:
             if result.status != 0:
                 wrong.append(f"{what}: create failed: {result!r}")

@@ -1,4 +1,4 @@
-"""Hooks: when each kind runs, where, with what, and what its failure means (runtime-spec config.md, "POSIX-platform Hooks")."""
+"""Hooks (runtime-spec config.md): when each kind runs, where, with what, and what its failure means."""
 
 from __future__ import annotations
 
@@ -80,7 +80,10 @@ def test_each_kind_runs_once_in_order_with_the_state_on_standard_input(
 def test_hooks_of_one_kind_run_in_the_order_of_the_config(new_box: Callable[..., Box], tmp_path: Path) -> None:
     box = new_box("/bin/true")
     hooks = {
-        kind: [sh(f"echo {kind} {number} >>{'/log' if kind in IN_THE_CONTAINER else tmp_path / 'log'}") for number in range(3)]
+        kind: [
+            sh(f"echo {kind} {number} >>{'/log' if kind in IN_THE_CONTAINER else tmp_path / 'log'}")
+            for number in range(3)
+        ]
         for kind in KINDS
     }
     box.bundle.edit(hooks=hooks)
@@ -126,7 +129,8 @@ def test_runtime_hooks_run_outside_and_container_hooks_inside(box: Box, tmp_path
 
 def test_runtime_hooks_find_the_namespaces_but_not_the_final_mounts(box: Box, tmp_path: Path) -> None:
     # createRuntime: namespaces exist, pivot_root has not happened (config.md).
-    script = 'read -r state; pid=$(echo "$state" | sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/"); readlink /proc/$pid/ns/net >"$1"'
+    script = 'read -r state; pid=$(echo "$state" | sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/");'
+    script += ' readlink /proc/$pid/ns/net >"$1"'
     box.bundle.args("/bin/probe", "print=namespaces")
     box.bundle.edit(hooks={"createRuntime": [sh(script, str(tmp_path / "net"), env=["PATH=/usr/bin:/bin"])]})
     assert json.loads(box.run().stdout)["namespaces"]["net"] == (tmp_path / "net").read_text().strip()
@@ -144,7 +148,9 @@ def test_create_container_hooks_run_before_pivot_root(box: Box, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", BEFORE_START)
-def test_a_failure_before_start_fails_create_and_leaves_nothing(new_box: Callable[..., Box], tmp_path: Path, kind: str) -> None:
+def test_a_failure_before_start_fails_create_and_leaves_nothing(
+    new_box: Callable[..., Box], tmp_path: Path, kind: str
+) -> None:
     box = new_box("/bin/true")
     poststop = {"poststop": [sh(f"echo poststop >>{tmp_path}/log")]}
     box.bundle.edit(hooks={kind: [sh("echo the reason >&2; exit 3"), sh(f"touch {tmp_path}/second")]} | poststop)

@@ -103,7 +103,7 @@ def test_what_stands_behind_the_created_process_is_sealed(box: Box) -> None:
 @pytest.mark.parametrize("name", ["proc", "sys"])
 @pytest.mark.parametrize("target", ["absolute", "relative", "inside", "dangling"])
 def test_proc_and_sys_that_are_symlinks_are_refused(box: Box, canary: Canary, name: str, target: str) -> None:
-    targets = {
+    targets: dict[str, str | Path] = {
         "absolute": canary.path / "empty",
         "relative": "../../canary/empty",
         "inside": "tmp",
@@ -117,7 +117,11 @@ def test_proc_and_sys_that_are_symlinks_are_refused(box: Box, canary: Canary, na
 
 @pytest.mark.parametrize("target", ["absolute", "relative", "inside"])
 def test_a_dev_that_is_a_symlink_never_reaches_the_host(box: Box, canary: Canary, target: str) -> None:
-    targets = {"absolute": canary.path / "empty", "relative": "../../canary/empty", "inside": "tmp"}
+    targets: dict[str, str | Path] = {
+        "absolute": canary.path / "empty",
+        "relative": "../../canary/empty",
+        "inside": "tmp",
+    }
     replaced(box.bundle.rootfs / "dev", targets[target])
     box.run(status=None)
     assert os.listdir(canary.path / "empty") == []
@@ -125,7 +129,8 @@ def test_a_dev_that_is_a_symlink_never_reaches_the_host(box: Box, canary: Canary
 
 
 @pytest.mark.parametrize(
-    "destination", ["/proc/self/attr", "/proc/sys", "/proc/sys/kernel", "/proc/self", "/proc/1", "/proc/self/fd", "/proc/kcore/x"]
+    "destination",
+    ["/proc/self/attr", "/proc/sys", "/proc/sys/kernel", "/proc/self", "/proc/1", "/proc/self/fd", "/proc/kcore/x"],
 )
 def test_mounts_over_proc_are_refused(box: Box, tmp_path: Path, destination: str) -> None:
     (tmp_path / "source").mkdir()
@@ -339,7 +344,9 @@ def test_an_environment_entry_without_a_value_is_not_filled_in(box: Box) -> None
 
 
 @pytest.mark.needs("setpriv")
-@pytest.mark.parametrize("user", [{"uid": 0, "gid": 0}, {"uid": 1000, "gid": 1000}, {"uid": 0, "gid": 0, "additionalGids": []}])
+@pytest.mark.parametrize(
+    "user", [{"uid": 0, "gid": 0}, {"uid": 1000, "gid": 1000}, {"uid": 0, "gid": 0, "additionalGids": []}]
+)
 def test_groups_of_the_caller_stay_outside(box: Box, user: dict[str, object]) -> None:
     # CVE-2022-2989: setgroups is called for an empty list, too.
     box.bundle.edit(process__user=user).args("/bin/probe", "print=ids")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.needs("root", "busybox", "static")
 
 def test_the_state_names_what_was_created(box: Box) -> None:
     box.bundle.edit(annotations={"org.example.a": "1", "org.example.b": ""})
-    before = datetime.datetime.now(datetime.UTC)
+    before = dt.datetime.now(dt.UTC)
     box.create()
     state = box.state()
     assert state["id"] == box.id
@@ -31,8 +31,8 @@ def test_the_state_names_what_was_created(box: Box) -> None:
     assert state["rootfs"] == str(box.bundle.rootfs)
     assert state["annotations"] == {"org.example.a": "1", "org.example.b": ""}
     assert state["ociVersion"].startswith("1.")
-    created = datetime.datetime.fromisoformat(state["created"][:26] + "+00:00")
-    assert before - datetime.timedelta(seconds=1) < created < datetime.datetime.now(datetime.UTC)
+    created = dt.datetime.fromisoformat(state["created"][:26] + "+00:00")
+    assert before - dt.timedelta(seconds=1) < created < dt.datetime.now(dt.UTC)
     assert os.path.isdir(f"/proc/{state['pid']}")
     assert os.readlink(f"/proc/{state['pid']}/ns/pid") != os.readlink("/proc/self/ns/pid")
 
