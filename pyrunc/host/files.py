@@ -39,7 +39,7 @@ def make_directories(path: str, mode: int) -> None:
         posix.mkdir(path, mode)
     except FileExistsError:
         if not is_directory(path):
-            raise
+            raise NotADirectoryError(20, posix.strerror(20), path) from None
     except FileNotFoundError:
         make_directories(parent(path), 0o777)
         make_directories(path, mode)

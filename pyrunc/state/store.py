@@ -82,8 +82,12 @@ class Record:
 
     def claim(self) -> None:
         """Make the directory and hold its lock; StateError if the id is in use."""
+        root = files.parent(self.directory)
         try:
-            files.make_directories(files.parent(self.directory), 0o711)
+            files.make_directories(root, 0o711)
+        except OSError as error:
+            raise wrap(error, root) from None
+        try:
             posix.mkdir(self.directory, 0o711)
         except FileExistsError:
             raise StateError(f"container with given ID already exists: {self.id}") from None
@@ -159,10 +163,10 @@ class Record:
             posix.close(fd)
 
     def save(self, state: State) -> None:
-        """Replace state.json.  Only a finished creation is worth the wait for the disk: what a power failure
+        """Replace state.json.  A byte of a path that is not UTF-8 is kept as an escape, ``\\udcXX``.  Only a finished creation is worth the wait for the disk: what a power failure
         interrupts does not survive it in any form."""
         durable = state["status"] != "creating"
-        self.write("state.json", dumps(state).encode("utf-8", "surrogateescape"), durable=durable)
+        self.write("state.json", dumps(state).encode("utf-8", "backslashreplace"), durable=durable)
 
     def write(self, name: str, data: bytes, *, durable: bool = False) -> None:
         """Replace a file of the directory, atomically."""

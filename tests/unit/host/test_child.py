@@ -97,9 +97,7 @@ def test_what_a_hook_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_endless_output_neither_blocks_nor_fills_the_memory() -> None:
-    ended = child.run(
-        "/bin/sh", ("sh", "-c", "head -c 5000000 /dev/zero | tr '\\0' x"), ("PATH=/usr/bin:/bin",)
-    )
+    ended = child.run("/bin/sh", ("sh", "-c", "head -c 5000000 /dev/zero | tr '\\0' x"), ("PATH=/usr/bin:/bin",))
     assert ended.code == 0
     assert ended.stdout == "x" * child.OUTPUT_LIMIT
 
@@ -124,9 +122,7 @@ def test_a_program_starts_with_default_signals_and_no_mask() -> None:
 def test_no_descriptor_is_leaked_to_the_program_or_kept() -> None:
     before = sorted(os.listdir("/proc/self/fd"))
     ended = child.run("/bin/ls", ("ls", "/proc/self/fd"), ())
-    inherited = [
-        fd for fd in map(int, ended.stdout.split()) if fd > 3 and os.path.exists(f"/proc/self/fd/{fd}")
-    ]
+    inherited = [fd for fd in map(int, ended.stdout.split()) if fd > 3 and os.path.exists(f"/proc/self/fd/{fd}")]
     assert [fd for fd in inherited if os.get_inheritable(fd) is False] == []
     assert sorted(os.listdir("/proc/self/fd")) == before
 
@@ -183,9 +179,7 @@ def test_oom_score_adj_is_written_and_its_refusal_explained() -> None:
     try:
         execute.execute(Op("oom_score_adj", (500,), "process.oomScoreAdj"), context)
         assert Path(f"/proc/{context.pid}/oom_score_adj").read_text() == "500\n"
-        with pytest.raises(
-            OpFailed, match=r'process.oomScoreAdj: write "2000" to /proc/\d+/oom_score_adj: inv'
-        ):
+        with pytest.raises(OpFailed, match=r'process.oomScoreAdj: write "2000" to /proc/\d+/oom_score_adj: inv'):
             execute.execute(Op("oom_score_adj", (2000,), "process.oomScoreAdj"), context)
     finally:
         os.kill(context.pid, signal.SIGKILL)

@@ -66,9 +66,7 @@ needs_kernel = pytest.mark.needs("seccomp", "libseccomp", "static", "x86_64")
         ("SCMP_ACT_ALLOW", {}, "20 0"),
     ],
 )
-def test_the_kernel_does_what_the_action_says(
-    action: str, more: dict[str, Any], expected: str, tmp_path: Path
-) -> None:
+def test_the_kernel_does_what_the_action_says(action: str, more: dict[str, Any], expected: str, tmp_path: Path) -> None:
     assert attempt(tmp_path, rule(action, **more), GETPRIORITY, 0, 0) == expected
 
 

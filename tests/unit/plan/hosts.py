@@ -38,15 +38,14 @@ def root_v1() -> HostFacts:
     mounts = {name: f"/sys/fs/cgroup/{name}" for name in V1}
     mounts["cpu"] = mounts["cpuacct"] = "/sys/fs/cgroup/cpu,cpuacct"
     mounts["name=systemd"] = "/sys/fs/cgroup/systemd"
-    facts["cgroup"] = {"mode": "v1", "mounts": mounts, "own": {name: "/" for name in mounts}}
+    facts["cgroup"] = {"mode": "v1", "mounts": mounts, "own": dict.fromkeys(mounts, "/")}
     return facts
 
 
 def user() -> HostFacts:
     """An ordinary user with a range of subordinate ids."""
-    facts = root_v2()
-    facts.update(uid=1000, gid=1000, caps=0, subuids=((100000, 65536),), subgids=((100000, 65536),))
-    return facts
+    ids = ((100000, 65536),)
+    return {**root_v2(), "uid": 1000, "gid": 1000, "caps": 0, "subuids": ids, "subgids": ids}
 
 
 def request(**changes: object) -> Request:

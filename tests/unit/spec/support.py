@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT: dict[str, Any] = dict(template.default(rootless=False, uid=0, gid=0))
+
+
 class _Missing:
     """Stands for a key to take away; its name is the same in every process, for the ids of tests."""
 

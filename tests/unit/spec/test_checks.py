@@ -384,9 +384,7 @@ def test_an_escape_that_only_looks_like_a_nul_is_taken() -> None:
 
 def test_what_runc_tolerates_is_a_warning() -> None:
     spec = load.load_value(
-        config(
-            {"process.capabilities.ambient.1": "CAP_NEW", "mounts.8": {"destination": "x", "type": "tmpfs"}}
-        )
+        config({"process.capabilities.ambient.1": "CAP_NEW", "mounts.8": {"destination": "x", "type": "tmpfs"}})
     )
     assert list(map(str, checks.warnings(spec, CAPS))) == [
         'process.capabilities.ambient[1]: "CAP_NEW" is unknown and left out',

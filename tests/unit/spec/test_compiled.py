@@ -79,12 +79,8 @@ JSON: Any = st.recursive(
     | st.booleans()
     | st.integers(-3, 600)
     | st.sampled_from([2**31, 2**32 - 1, 2**32, 2**63, 2**64, -(2**63) - 1, 1.0, 0.5])
-    | st.sampled_from(
-        ["", "x", "/x", "0-3", "..", "a\0b", "\ud800", "SCMP_ACT_NOTIFY", "SCHED_FIFO", "mount", "user"]
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "path", "names", "é"]), inner)
-    ),
+    | st.sampled_from(["", "x", "/x", "0-3", "..", "a\0b", "\ud800", "SCMP_ACT_NOTIFY", "SCHED_FIFO", "mount", "user"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "path", "names", "é"]), inner),
     max_leaves=6,
 )
 
@@ -199,9 +195,7 @@ def test_the_build_script_runs_from_any_directory(tmp_path: Path) -> None:
         ({"type": "object", "properties": {}, "additionalProperties": {}}, "keeps no set of keys"),
     ],
 )
-def test_a_schema_with_other_keywords_is_not_compiled(
-    schema: dict[str, Any], reason: str, tmp_path: Path
-) -> None:
+def test_a_schema_with_other_keywords_is_not_compiled(schema: dict[str, Any], reason: str, tmp_path: Path) -> None:
     bad = copy.deepcopy(SCHEMA)
     bad["definitions"]["User"]["properties"]["uid"] = schema
     (tmp_path / "config.json").write_text(json.dumps(bad))
@@ -217,9 +211,7 @@ def test_a_valid_config_is_loaded_without_a_heavy_library() -> None:
         f"from pyrunc.spec import load; load.load_spec({data.encode()!r})\n"
         "print(*sorted(name for name in set(sys.modules) - before if not name.startswith('pyrunc')))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True)
     assert done.stdout == "__future__ _json\n"
 
 
@@ -230,7 +222,5 @@ def test_a_wrong_shape_without_jsonschema_tells_the_caller_to_try_again() -> Non
         "try: load.load_spec(b'{}')\n"
         "except ModuleNotFoundError as error: print(error.name)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True)
     assert done.stdout == "jsonschema\n"

@@ -97,9 +97,7 @@ def test_an_error_can_be_worded_in_a_process_that_never_imported_json() -> None:
         "try: jsontext.loads(b'[1 2]', 'f')\n"
         "except Exception as error: print(error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True)
     assert done.stdout == "f: line 1 column 4: expected ',' delimiter\n"
 
 

@@ -22,9 +22,7 @@ def test_the_default_config_is_valid(rootless: bool) -> None:
 
 @pytest.mark.needs("runc")
 @pytest.mark.parametrize("rootless", [False, True])
-def test_the_default_config_is_that_of_runc_with_a_private_tmp(
-    rootless: bool, runc: Path, tmp_path: Path
-) -> None:
+def test_the_default_config_is_that_of_runc_with_a_private_tmp(rootless: bool, runc: Path, tmp_path: Path) -> None:
     command = [str(runc), "spec", *(["--rootless"] if rootless else [])]
     subprocess.run(command, cwd=tmp_path, check=True, env={"PATH": "/usr/bin"})
     theirs: dict[str, Any] = json.loads((tmp_path / "config.json").read_text())
@@ -40,7 +38,5 @@ def test_the_default_config_is_that_of_runc_with_a_private_tmp(
     }
     del theirs["ociVersion"], theirs["hostname"]
     # Newer releases of runc add a cgroup namespace where the host has cgroup2 alone.
-    theirs["linux"]["namespaces"] = [
-        item for item in theirs["linux"]["namespaces"] if item["type"] != "cgroup"
-    ]
+    theirs["linux"]["namespaces"] = [item for item in theirs["linux"]["namespaces"] if item["type"] != "cgroup"]
     assert json.dumps(ours) == json.dumps(theirs)
