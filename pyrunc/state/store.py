@@ -163,8 +163,11 @@ class Record:
             posix.close(fd)
 
     def save(self, state: State) -> None:
-        """Replace state.json.  A byte of a path that is not UTF-8 is kept as an escape, ``\\udcXX``.  Only a finished creation is worth the wait for the disk: what a power failure
-        interrupts does not survive it in any form."""
+        """Replace state.json.  A byte of a path that is not UTF-8 is kept as an escape.
+
+        Only a finished creation is worth the wait for the disk: what a power failure interrupts does not survive it
+        in any form.
+        """
         durable = state["status"] != "creating"
         self.write("state.json", dumps(state).encode("utf-8", "backslashreplace"), durable=durable)
 
