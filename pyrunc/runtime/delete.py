@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyrunc.errors import StateError
 from pyrunc.host import files
 from pyrunc.runtime import state as states
-from pyrunc.runtime.destroy import destroy, stop
+from pyrunc.runtime.destroy import destroy
 from pyrunc.state import machine
 from pyrunc.state.store import Record
 
@@ -31,5 +31,4 @@ def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> N
             return
         if not force:
             machine.require("delete", status, id)
-        stop(found)
         destroy(record, found, warn)

@@ -47,8 +47,10 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
 
     The directory goes last, so that an interrupted deletion can be repeated.
     """
-    stop(state)
-    cgroups.remove(state["cgroups"])
+    ended = not state["pid"] or process.state(state["pid"], state["start_time"]) != "running"
+    if not (ended and cgroups.remove_empty(state["cgroups"])):
+        stop(state)
+        cgroups.remove(state["cgroups"])
     poststop(state, warn)
     record.remove()
 

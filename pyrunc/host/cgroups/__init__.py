@@ -51,6 +51,11 @@ def frozen(cgroups: Cgroups) -> bool:
     return "" in cgroups and v2.frozen(cgroups[""])
 
 
+def remove_empty(cgroups: Cgroups) -> bool:
+    """Remove the cgroups if nobody is in them and none is below; False as soon as one is in use."""
+    return all(tree.remove_empty(directory) for directory in dict.fromkeys(cgroups.values()))
+
+
 def remove(cgroups: Cgroups, seconds: float = 5) -> None:
     """Remove the cgroups and all below them; absent ones are fine.
 

@@ -64,6 +64,19 @@ def refuse_top(directory: str) -> None:
         raise HostError(f"{directory} is the top of a cgroup hierarchy", hint="set linux.cgroupsPath")
 
 
+def remove_empty(directory: str) -> bool:
+    """rmdir; False when the cgroup is in use (EBUSY; also the top of a hierarchy) or has others below."""
+    try:
+        posix.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        raise HostError(f"cannot remove cgroup {directory}: {failure.reason(error)}") from error
+    return True
+
+
 def remove(directory: str, seconds: float) -> None:
     """rmdir, deepest first.  EBUSY means that processes are still leaving: wait for them."""
     deadline = time.monotonic() + seconds
