@@ -10,7 +10,7 @@ import errno
 import fcntl
 import posix
 
-from pyrunc.errors import HostError, StateError
+from pyrunc.errors import HostError, SpecError, StateError
 from pyrunc.host import files
 from pyrunc.spec.jsontext import dumps, loads
 
@@ -137,7 +137,10 @@ class Record:
                 raise StateError("container is incomplete: its creation was interrupted", where=self.id,
                                  hint="use delete --force")  # fmt: skip
             raise self.missing()
-        state: Any = loads(data, self.directory + "/state.json")
+        try:
+            state: Any = loads(data, self.directory + "/state.json")
+        except SpecError as error:
+            raise StateError(f"damaged: {error}", where=self.id, hint="use delete --force") from None
         return state  # type: ignore[no-any-return]
 
     def config(self) -> bytes:
