@@ -22,7 +22,7 @@ pytestmark = pytest.mark.needs("root", "busybox", "static")
 def test_a_bundle_that_does_not_exist(box: Box, tmp_path: Path) -> None:
     said = box.refused("create", "--bundle", tmp_path / "nowhere", "ID")
     assert "nowhere" in said
-    assert "no such file or directory" in said.lower()
+    assert "no such" in said.lower()
 
 
 def test_no_config(box: Box) -> None:
@@ -227,7 +227,8 @@ def test_an_id_that_is_no_name(box: Box, name: str) -> None:
 
 
 def test_an_empty_id(box: Box) -> None:
-    assert "container id cannot be empty" in box.leaving("create", "--bundle", box.bundle, "", status=1).stderr
+    said = box.leaving("create", "--bundle", box.bundle, "", status=1).stderr
+    assert "container id cannot be empty" in said.lower()
 
 
 def test_an_id_that_is_too_long(box: Box) -> None:

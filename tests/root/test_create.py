@@ -7,8 +7,11 @@ import fcntl
 import json
 import os
 import select
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import termios
 from typing import TYPE_CHECKING
 
@@ -215,9 +218,6 @@ def test_run_passes_its_standard_streams(new_box: Callable[..., Box]) -> None:
 
 
 def test_run_forwards_signals(new_box: Callable[..., Box], tmp_path: Path) -> None:
-    import signal
-    import subprocess
-
     box = new_box("/bin/sh", "-c", "trap 'echo got it; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
     command = [str(box.runtime), "--root", str(box.root), "run", "--bundle", str(box.bundle.path), box.id]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -256,7 +256,7 @@ def test_run_on_a_terminal_copies_size_and_status(new_box: Callable[..., Box]) -
 
 
 def test_the_terminal_is_restored_after_run(new_box: Callable[..., Box]) -> None:
-    box = new_box("/bin/sh", "-c", "stty -a >/dev/null; exit 0")
+    box = new_box("/bin/true")
     box.bundle.edit(process__terminal=True)
     command = f"{box.runtime} --root {box.root} run --bundle {box.bundle.path} {box.id}"
     code, screen = on_a_terminal(["sh", "-c", f"stty -a; {command}; stty -a"])
@@ -288,10 +288,25 @@ subprocess.run([runtime, "--root", root, "start", name], check=True)
 pid = int(open(pid_file).read())
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
-    import sys
-
     arguments = [str(box.runtime), str(box.root), str(box.bundle.path), box.id, str(tmp_path / "pid")]
     assert run(sys.executable, "-c", program, *arguments).stdout == "9\n"
+
+
+@pytest.mark.needs("strace")
+def test_start_of_a_program_that_has_ended_and_was_reaped_already(new_box: Callable[..., Box]) -> None:
+    # conmon reaps at once.  The delay is where the runtime asks for the process: after it has let it go.
+    box = new_box("/bin/true")
+    program = """
+import ctypes, signal, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+runtime, root, bundle, name = sys.argv[1:]
+subprocess.run([runtime, "--root", root, "create", "--bundle", bundle, name], check=True)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # every child is reaped by the kernel
+script = 'strace -qq -o /dev/null -e inject=pidfd_open:delay_enter=300000 "$@"; echo $?'
+subprocess.run(["sh", "-c", script, "sh", runtime, "--root", root, "start", name])
+"""
+    arguments = [str(box.runtime), str(box.root), str(box.bundle.path), box.id]
+    assert run(sys.executable, "-c", program, *arguments).stdout == "0\n"
 
 
 def test_no_process_of_the_runtime_stays(new_box: Callable[..., Box]) -> None:

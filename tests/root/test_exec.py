@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -288,8 +289,6 @@ def reachable(path: Path) -> None:
 
 
 def test_many_at_once(sleeper: Box) -> None:
-    import subprocess
-
     command = [str(sleeper.runtime), "--root", str(sleeper.root), "exec", sleeper.id, "/bin/sh", "-c"]
     started = [
         subprocess.Popen([*command, f"echo {number}; exit {number}"], stdout=subprocess.PIPE) for number in range(8)
