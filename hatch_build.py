@@ -75,11 +75,11 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
             }
         )
         # The image serves the interpreter that builds it, which for `pip install .` is the one that it installs for.
-        package = self.scratch / "package"
+        package = self.scratch / "image/pyrunc"
         shutil.copytree(root / "pyrunc", package, ignore=shutil.ignore_patterns("__pycache__", "image.cpython-*"))
         shutil.copy2(self.scratch / "_compiled.py", package / "spec/_compiled.py")
-        build_image(package, self.scratch / "image")
-        build_data["force_include"][str(self.scratch / "image")] = "pyrunc/" + image.name()
+        build_image(package, self.scratch / "image/file")
+        build_data["force_include"][str(self.scratch / "image/file")] = "pyrunc/" + image.name()
 
 
 def load(path: Path) -> ModuleType:

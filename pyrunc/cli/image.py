@@ -10,6 +10,7 @@ import __future__
 import importlib.util
 import marshal
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +31,19 @@ LEFT_OUT = (
     "spec/compile_schemas.py",
     "spec/shape.py",
 )
+
+_ALWAYS = ("pyrunc.cli.lean", "pyrunc.cli.verbs", "pyrunc.runtime.root")
+
+#: What a command imports when all goes well; more than it needs costs time, less only the import machinery's.
+ROOTS = {
+    "create": (*_ALWAYS, "pyrunc.runtime.create", "pyrunc.host.cgroups.warm"),
+    "run": (*_ALWAYS, "pyrunc.runtime.run", "pyrunc.host.foreground", "pyrunc.host.cgroups.warm"),
+    "start": (*_ALWAYS, "pyrunc.runtime.start"),
+    "state": (*_ALWAYS, "pyrunc.runtime.state"),
+    "kill": (*_ALWAYS, "pyrunc.runtime.kill"),
+    "delete": (*_ALWAYS, "pyrunc.runtime.delete"),
+    "exec": (*_ALWAYS, "pyrunc.runtime.exec", "pyrunc.host.foreground", "pyrunc.host.cgroups.warm"),
+}
 
 
 def name(minor: int = sys.version_info.minor) -> str:
@@ -60,25 +74,49 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
         size, mtime = (found.st_size, found.st_mtime_ns) if checked else (-1, -1)
         modules[dotted] = (below, is_package, size, mtime)
         codes[dotted] = marshal.dumps(code)
-    data = assemble((package / "cli/bootstrap.py").read_text(), modules, codes)
+    orders = {command: order(package, roots) for command, roots in ROOTS.items()}
+    orders = {command: [name for name in names if name in modules] for command, names in orders.items()}
+    bootstrap = (package / "cli/bootstrap.py").read_text()
+    data = assemble(fill(bootstrap, "ORDERS", orders), modules, codes)
     beside = target.with_name(f".{target.name}.new")
     beside.write_bytes(data)
     os.replace(beside, target)
 
 
+def order(package: Path, roots: tuple[str, ...]) -> list[str]:
+    """The modules of pyrunc that importing ``roots`` brings in, each behind those that it imports itself."""
+    script = f"""
+import sys
+from _frozen_importlib_external import SourceFileLoader
+sys.path.insert(0, {str(package.parent)!r})
+names, execute = [], SourceFileLoader.exec_module
+def exec_module(self, module):
+    execute(self, module)
+    names.append(module.__name__)
+SourceFileLoader.exec_module = exec_module
+import {", ".join(roots)}
+print(*(name for name in names if name.split(".")[0] == "pyrunc"))
+"""
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", script], check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+def fill(bootstrap: str, table: str, value: object) -> str:
+    head, line, tail = bootstrap.partition(f"{table} = {{}}")
+    if not line:
+        raise ValueError(f"cli/bootstrap.py has no line {table} = {{}}")
+    return f"{head}{table} = {value!r}{tail}"
+
+
 def assemble(bootstrap: str, modules: dict[str, tuple[object, ...]], codes: dict[str, bytes]) -> bytes:
     """The bootstrap as bytecode that the interpreter runs, and behind it the modules, which it reads one by one."""
-    head, line, tail = bootstrap.partition("MODULES = {}")
-    if not line:
-        raise ValueError("cli/bootstrap.py has no line MODULES = {}")
     start = 0
     while True:
         table, offset = {}, start
         for name, entry in modules.items():
             table[name] = (*entry, offset, len(codes[name]))
             offset += len(codes[name])
-        text = f"{head}MODULES = {table!r}{tail}"
-        program = compile(text, "bootstrap.py", "exec", dont_inherit=True, optimize=2)
+        program = compile(fill(bootstrap, "MODULES", table), "bootstrap.py", "exec", dont_inherit=True, optimize=2)
         # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
         first = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
         if len(first) <= start:
