@@ -97,7 +97,7 @@ CONFIGS: dict[str, Callable[[Bundle], object]] = {
     "cgroups in a cgroup namespace": lambda bundle: bundle.namespace("cgroup").mount(
         "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro"
     ),
-    "a cgroup path": edit(linux__cgroupsPath="/pyrunc-test/<ID>"),
+    "a cgroup path": edit(linux__cgroupsPath="/<ID>-elsewhere"),
     "limits": edit(
         linux__resources={
             "memory": {"limit": 64 << 20, "reservation": 32 << 20},

@@ -351,6 +351,9 @@ def test_a_working_directory_that_was_deleted(new_box: Callable[..., Box], tmp_p
 
 @pytest.mark.parametrize("name", ["a", "A-b_c.d+e", "0", "x" * 200])
 def test_ids_that_are_allowed(box: Box, name: str) -> None:
-    box.id = f"pyrunc-test-{os.getpid()}-{name}"[:250]
-    box.run()
-    box.nothing_left()
+    box.id = f"{box.id}-{name}"
+    try:
+        box.run()
+        box.nothing_left()
+    finally:
+        box.delete("--force")
