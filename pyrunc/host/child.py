@@ -1,7 +1,6 @@
 """Runs one program of the host to its end: hooks, newuidmap and newgidmap.
 
-The child is made by posix_spawn, never fork, so that programs with threads may use pyrunc as a library.
-It inherits nothing but its stdio; its signal mask and dispositions are the defaults.
+The child inherits nothing but its stdio; its signal mask and dispositions are the defaults.
 """
 
 from __future__ import annotations
@@ -11,9 +10,13 @@ import posix
 import select
 import time
 
+from pyrunc.host import helper
+from pyrunc.plan.ops import Op
+from pyrunc.plan.wire import encode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 #: What is kept of a program's output; the rest is read and dropped, so that it never blocks.
 OUTPUT_LIMIT = 8192
@@ -36,40 +39,19 @@ class Ended:
         return f"exit status {self.code}" if self.code >= 0 else f"signal {-self.code}"
 
 
-class Environment:
-    """An environment exactly as listed, duplicates and order included, in the shape posix.posix_spawn takes."""
+def run(
+    path: str,
+    args: Sequence[str],
+    env: Sequence[str],
+    stdin: bytes = b"",
+    timeout: float | None = None,
+    cwd: str = "/",
+) -> Ended:
+    """Run a program to its end.  Raises OSError when it cannot be started.
 
-    __slots__ = ("_pairs",)
-
-    def __init__(self, entries: Sequence[str]) -> None:
-        self._pairs = []
-        for entry in entries:
-            key, equals, value = entry.partition("=")
-            if not key or not equals:
-                raise ValueError(f"environment entry {entry!r} is not KEY=VALUE")
-            self._pairs.append((key, value))
-
-    def keys(self) -> list[str]:
-        return [key for key, _ in self._pairs]
-
-    def values(self) -> list[str]:
-        return [value for _, value in self._pairs]
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def __getitem__(self, key: str) -> str:
-        return dict(self._pairs)[key]
-
-
-def run(path: str, args: Sequence[str], env: Sequence[str], stdin: bytes = b"", timeout: float | None = None) -> Ended:
-    """Run a program to its end.  Raises OSError when it cannot be started, ValueError for a bad env.
-
-    ``timeout`` is in seconds; at its end the program is killed and reaped.  Processes that it leaves
-    behind are not waited for, even when they hold its output open.
+    ``env`` is the whole environment, entry by entry as it stands.  ``timeout`` is in seconds; at its end the
+    program is killed and reaped.  Processes that it leaves behind are not waited for, even when they hold its
+    output open.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     opened: list[int] = []
@@ -82,7 +64,7 @@ def run(path: str, args: Sequence[str], env: Sequence[str], stdin: bytes = b"", 
         opened += (err, err_child)
         posix.set_blocking(out_child, True)
         posix.set_blocking(err_child, True)
-        pid = _spawn(path, args, env, (given, out_child, err_child))
+        pid = _spawn(path, args, env, cwd, (given, out_child, err_child))
         for fd in (out_child, err_child):
             posix.close(fd)
             opened.remove(fd)
@@ -102,33 +84,20 @@ def _input(data: bytes) -> int:
     return fd
 
 
-def _spawn(path: str, args: Sequence[str], env: Sequence[str], stdio: tuple[int, int, int]) -> int:
-    actions: list[tuple[int, int, int]] = []
-    for target, fd in enumerate(stdio):
-        if fd < 3:
-            # The caller runs without some stdio; a dup2 onto itself would keep close-on-exec.
-            fd = _above_stdio(fd)
-        actions.append((posix.POSIX_SPAWN_DUP2, fd, target))
-    try:
-        return posix.posix_spawn(
-            path,
-            list(args),
-            Environment(env),  # type: ignore[arg-type]
-            file_actions=actions,
-            setsigmask=(),
-            # The interpreter ignores these two; ignored signals survive execve.
-            setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ),
-        )
-    finally:
-        for action, given in zip(actions, stdio, strict=True):
-            if action[1] != given:
-                posix.close(action[1])
-
-
-def _above_stdio(fd: int) -> int:
-    import fcntl
-
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+def _spawn(path: str, args: Sequence[str], env: Sequence[str], cwd: str, stdio: tuple[int, int, int]) -> int:
+    """Through pyrunc-init: posix_spawn has no working directory, and inherits what others left inheritable."""
+    program = [
+        Op("chdir", (cwd, 0), ""),
+        Op("find_executable", (path, ()), ""),
+        Op("execve", (tuple(args), tuple(env)), ""),
+    ]
+    init = helper.Init(encode(program), stdio=stdio)
+    message = init.receive()
+    init.close()
+    if message is None:
+        return init.pid
+    init.reap()
+    raise OSError(message.errno, posix.strerror(message.errno), path)
 
 
 def _watch(pid: int, out: int, err: int, deadline: float | None) -> Ended:

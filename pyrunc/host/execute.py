@@ -27,10 +27,11 @@ class Context:
     gives the OCI state for hooks at the moment of the call; ``warn`` takes a text for the user.
     """
 
-    __slots__ = ("created_cgroups", "pid", "state_json", "warn")
+    __slots__ = ("bundle", "created_cgroups", "pid", "state_json", "warn")
 
-    def __init__(self, state_json: Callable[[], str], warn: Callable[[str], None]) -> None:
+    def __init__(self, state_json: Callable[[], str], bundle: str, warn: Callable[[str], None]) -> None:
         self.pid = 0
+        self.bundle = bundle
         self.state_json = state_json
         self.warn = warn
         self.created_cgroups: list[str] = []
@@ -102,7 +103,7 @@ def _runtime_hook(op: Op, context: Context) -> None:
 
     args: Any = op.args
     kind, path, argv, env, timeout = args
-    hooks.run(kind, path, argv, env, timeout, context.state_json(), op.where)
+    hooks.run(kind, path, argv, env, timeout, context.state_json(), context.bundle, op.where)
 
 
 #: name -> function, for every op of plan.ops.RUNTIME

@@ -15,20 +15,27 @@ if TYPE_CHECKING:
 
 
 def run(
-    kind: str, path: str, args: Sequence[str], env: Sequence[str], timeout: int, state_json: str, where: str
+    kind: str,
+    path: str,
+    args: Sequence[str],
+    env: Sequence[str],
+    timeout: int,
+    state_json: str,
+    bundle: str,
+    where: str,
 ) -> None:
     """Run the hook to its end with the state on its stdin; OpFailed unless it exits with 0.
 
     ``env`` is the whole environment; ``timeout`` is in seconds, 0 for none; ``args`` may be empty, then the
-    path stands for it.
+    path stands for it.  It runs in the bundle's directory, as with runc.
     """
     try:
-        ended = child.run(path, args or (path,), env, state_json.encode(), timeout or None)
+        ended = child.run(
+            path, args or (path,), env, state_json.encode("utf-8", "backslashreplace"), timeout or None, bundle
+        )
     except OSError as error:
         what = f"error running {kind} hook: {path}"
         raise failure.op_failed(error, what, op="runtime_hook", where=where) from error
-    except ValueError as error:
-        raise OpFailed(f"error running {kind} hook: {path}: {error}", op="runtime_hook", where=where) from error
     if ended.timed_out:
         how = f"still running after the timeout of {timeout} s, killed"
     elif ended.code:

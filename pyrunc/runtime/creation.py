@@ -85,7 +85,7 @@ class Creation:
     def create(self, bundle: str) -> None:
         data, rootfs = self._prepare(bundle)
         self.record.claim()
-        context = execute.Context(self._state_json, self.warn)
+        context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
         self.talk = Conversation(program, self.warn)
         try:

@@ -20,7 +20,7 @@ def poststart(state: State) -> None:
     """Run them in order; the first failure is raised."""
     text = dumps(document(state, machine.RUNNING, state["pid"]))
     for index, hook in enumerate(state["hooks"].get("poststart") or ()):
-        hooks.run("poststart", *arguments(hook), text, f"hooks.poststart[{index}]")
+        hooks.run("poststart", *arguments(hook), text, state["bundle"], f"hooks.poststart[{index}]")
 
 
 def poststop(state: State, warn: Callable[[str], None]) -> None:
@@ -28,6 +28,6 @@ def poststop(state: State, warn: Callable[[str], None]) -> None:
     text = dumps(document(state, machine.STOPPED, 0))
     for index, hook in enumerate(state["hooks"].get("poststop") or ()):
         try:
-            hooks.run("poststop", *arguments(hook), text, f"hooks.poststop[{index}]")
+            hooks.run("poststop", *arguments(hook), text, state["bundle"], f"hooks.poststop[{index}]")
         except PyruncError as error:
             warn(str(error))

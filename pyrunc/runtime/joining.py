@@ -70,7 +70,7 @@ def join(
         _, program, after = split(plan)
         talk = Conversation(program, warn)
         text = dumps(states.document(state, machine.RUNNING, state["pid"]))
-        context = execute.Context(lambda: text, warn)
+        context = execute.Context(lambda: text, state["bundle"], warn)
         try:
             init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd})
 

@@ -48,7 +48,7 @@ class Made:
     def __init__(self, controllers: tuple[str, ...]) -> None:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         self.parent = f"pyrunc-test-{token()}-{worker}-{next(COUNTER)}"
-        self.context = execute.Context(lambda: "{}", print)
+        self.context = execute.Context(lambda: "{}", "/", print)
         self.paths = {}
         for controller in controllers:
             self.paths[controller] = f"{cgroup_mounts()[controller]}/{self.parent}/leaf"
@@ -233,7 +233,7 @@ def test_empty_cpusets_are_filled_from_the_nearest_ancestor_with_a_value(made: C
 @V1
 def test_a_refused_value_is_named_with_its_file_and_place(made: Callable[..., Made]) -> None:
     path = made("memory").paths["memory"] + "/memory.limit_in_bytes"
-    context = execute.Context(lambda: "{}", print)
+    context = execute.Context(lambda: "{}", "/", print)
     with pytest.raises(OpFailed) as caught:
         execute.execute(Op("cgroup_write", (path, "many"), "linux.resources.memory.limit"), context)
     assert str(caught.value).startswith(
@@ -245,7 +245,7 @@ def test_a_refused_value_is_named_with_its_file_and_place(made: Callable[..., Ma
 def test_undo_removes_only_what_was_made_and_what_nobody_else_uses(made: Callable[..., Made]) -> None:
     one = made("pids")
     shared = os.path.dirname(one.paths["pids"])
-    other = execute.Context(lambda: "{}", print)
+    other = execute.Context(lambda: "{}", "/", print)
     execute.execute(Op("cgroup_create", (f"{shared}/other",), "linux.cgroupsPath"), other)
     assert other.created_cgroups == [f"{shared}/other"]
     assert execute.undo(other) == []

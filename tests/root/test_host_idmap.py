@@ -27,7 +27,7 @@ def context() -> Iterator[execute.Context]:
     assert child.stdout is not None
     with child.stdout:
         assert child.stdout.readline() == b"ready\n"
-    made = execute.Context(lambda: "{}", print)
+    made = execute.Context(lambda: "{}", "/", print)
     made.pid = child.pid
     yield made
     child.kill()

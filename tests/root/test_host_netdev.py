@@ -51,7 +51,7 @@ def device() -> Iterator[str]:
 
 
 def move(name: str, rename: str, pid: int) -> None:
-    context = execute.Context(lambda: "{}", print)
+    context = execute.Context(lambda: "{}", "/", print)
     context.pid = pid
     execute.execute(Op("move_net_device", (name, rename), f"linux.netDevices.{name}"), context)
 

@@ -24,7 +24,7 @@ def script(path: Path, text: str) -> str:
 
 
 def run(path: str, args: tuple[str, ...] = (), env: tuple[str, ...] = (), timeout: int = 0) -> None:
-    context = execute.Context(lambda: STATE, print)
+    context = execute.Context(lambda: STATE, "/", print)
     op = Op("runtime_hook", ("prestart", path, args, env, timeout), "hooks.prestart[2]")
     execute.execute(op, context)
 
@@ -46,9 +46,14 @@ def test_an_environment_is_passed_with_its_duplicates_and_order() -> None:
     assert ended.stdout.splitlines() == ["B=1", "A=2", "B=3", "C="]
 
 
-def test_an_environment_entry_without_a_value_is_refused() -> None:
-    with pytest.raises(OpFailed, match="environment entry 'HOME' is not KEY=VALUE"):
-        run("/bin/true", (), ("HOME",))
+def test_an_environment_entry_without_a_value_is_passed_as_it_is() -> None:
+    """Not filled from the host's environment (CVE-2026-57231)."""
+    ended = child.run("/bin/sh", ("sh", "-c", "tr '\\0' '\\n' </proc/self/environ"), ("HOME", "PATH=/usr/bin:/bin"))
+    assert ended.stdout.splitlines()[0] == "HOME"
+
+
+def test_a_hook_runs_in_the_directory_of_the_bundle(tmp_path: Path) -> None:
+    assert child.run("/bin/pwd", ("pwd",), (), cwd=str(tmp_path)).stdout == str(tmp_path)
 
 
 def test_a_failing_hook_is_reported_with_its_place_status_and_output(tmp_path: Path) -> None:
@@ -167,14 +172,14 @@ def test_both_writers_are_called_with_the_pid_and_their_own_map(
     for name in ("newuidmap", "newgidmap"):
         script(tmp_path / name, f'echo "{name} $@" >> {tmp_path}/log')
     monkeypatch.setattr(idmap, "DIRECTORIES", (str(tmp_path),))
-    context = execute.Context(lambda: STATE, print)
+    context = execute.Context(lambda: STATE, "/", print)
     context.pid = 77
     execute.execute(Op("new_id_maps", (("0", "1", "2"), ("3", "4", "5")), "linux.uidMappings"), context)
     assert (tmp_path / "log").read_text() == "newuidmap 77 0 1 2\nnewgidmap 77 3 4 5\n"
 
 
 def test_oom_score_adj_is_written_and_its_refusal_explained() -> None:
-    context = execute.Context(lambda: STATE, print)
+    context = execute.Context(lambda: STATE, "/", print)
     context.pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
     try:
         execute.execute(Op("oom_score_adj", (500,), "process.oomScoreAdj"), context)
@@ -192,5 +197,5 @@ def test_every_runtime_op_has_a_function_and_every_function_an_op() -> None:
 
 def test_a_hook_failure_carries_the_op(tmp_path: Path) -> None:
     with pytest.raises(OpFailed) as caught:
-        hooks.run("poststop", "/bin/false", (), (), 0, STATE, "hooks.poststop[0]")
+        hooks.run("poststop", "/bin/false", (), (), 0, STATE, "/", "hooks.poststop[0]")
     assert caught.value.op == "runtime_hook"
