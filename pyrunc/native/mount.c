@@ -319,6 +319,13 @@ static long op_move_root(struct init *c, const struct argument *a)
 	return change_root(c);
 }
 
+/* What a container has mounted in a namespace of others stays there after it, until somebody takes it away. */
+static long op_detach(struct init *c, const struct argument *a)
+{
+	long done = sys(umount2, a[A_DETACH_PATH].s, MNT_DETACH_FLAG | UMOUNT_NOFOLLOW_FLAG);
+	return done == -EINVAL || done == -ENOENT ? 0 : TRY(c, done, "umount ", a[A_DETACH_PATH].s);
+}
+
 static long op_chroot(struct init *c, const struct argument *a)
 {
 	(void)a;

@@ -104,6 +104,7 @@ INIT: Final = {
     "pivot_root":         "",
     "move_root":          "path:s",
     "chroot":             "",
+    "detach":             "path:s",                       # umount, lazily; what is not mounted is fine
     # Identity and limits
     "hostname":           "name:s",
     "domainname":         "name:s",

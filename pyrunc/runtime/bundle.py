@@ -7,6 +7,8 @@ import stat
 
 from pyrunc.errors import HostError, SpecError, Violation
 from pyrunc.host import files, probe
+from pyrunc.plan.kernel import NAMESPACES
+from pyrunc.spec import paths, sysctl
 from pyrunc.spec.load import load_spec
 
 TYPE_CHECKING = False
@@ -99,6 +101,36 @@ def check_rootfs(spec: Spec, bundle: str) -> str:
     if not stat.S_ISDIR(mode):
         raise SpecError([Violation("root.path", f"{path}: not a directory")])
     return path
+
+
+def check_joined(spec: Spec) -> None:
+    """Namespaces to join exist, and no sysctl goes to one that is ours: it would change the host (CVE-2022-0811)."""
+    found: list[Violation] = []
+    ours = set()
+    linux = spec.get("linux") or {}
+    for index, entry in enumerate(linux.get("namespaces") or ()):
+        path = entry.get("path")
+        if not path:
+            continue
+        try:
+            theirs = posix.stat(path)
+        except OSError as error:
+            reason = posix.strerror(error.errno or 0)
+            where = f"linux.namespaces[{index}].path"
+            found.append(Violation(where, f"{path}: {reason[:1].lower()}{reason[1:]}"))
+            continue
+        own = posix.stat("/proc/self/ns/" + NAMESPACES[entry["type"]][1])
+        if (own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino):
+            ours.add(entry["type"])
+            if entry["type"] == "mount":
+                where = f"linux.namespaces[{index}].path"
+                found.append(Violation(where, "is the host's own: the container's mounts would be made in it"))
+    for name in linux.get("sysctl") or ():
+        if sysctl.owner(name) in ours:
+            where = paths.join("linux.sysctl", name)
+            found.append(Violation(where, f"the {sysctl.owner(name)} namespace to join is the host's own"))
+    if found:
+        raise SpecError(found)
 
 
 def filter_of(spec: Spec, cache: str, machine: str) -> bytes:

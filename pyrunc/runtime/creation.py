@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.facts import HostFacts
     from pyrunc.plan.ops import Op
     from pyrunc.spec.types import Hook, Spec
-    from pyrunc.state.store import State
+    from pyrunc.state.store import Joined, State
 
 
 class Options:
@@ -88,6 +88,7 @@ class Creation:
         context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
         self.talk = Conversation(program, self.warn)
+        joined = self._joined_mounts()
         try:
             self.state = {
                 "ociVersion": self.spec["ociVersion"],
@@ -103,6 +104,7 @@ class Creation:
                 "cgroups": self.plan.cgroups,
                 "cgroup_manager": self.options.cgroup_manager,
                 "own_pid_namespace": self._has_own_pid_namespace(),
+                "joined_mounts": joined,
                 "no_new_keyring": self.options.no_new_keyring,
                 "hooks": self._later_hooks(),
                 "start_ops": _after_start(program),
@@ -126,6 +128,7 @@ class Creation:
         for violation in warnings(self.spec, CAPS):
             self.warn(str(violation))
         rootfs = bundles.check_rootfs(self.spec, bundle)
+        bundles.check_joined(self.spec)
         inherited.check_terminal(
             bool(self.spec["process"].get("terminal")), options.console_socket, here=options.serves_terminal
         )
@@ -175,6 +178,15 @@ class Creation:
             console.send_master(self.options.console_socket, talk.master, "/dev/ptmx")
         init.close()
 
+    def _joined_mounts(self) -> Joined | None:
+        entries = (self.spec.get("linux") or {}).get("namespaces") or ()
+        for path in (entry.get("path") for entry in entries if entry["type"] == "mount"):
+            if path:
+                from pyrunc.runtime import joined_mounts
+
+                return joined_mounts.identify(path)
+        return None
+
     def _has_own_pid_namespace(self) -> bool:
         entries = (self.spec.get("linux") or {}).get("namespaces") or ()
         return any(entry["type"] == "pid" and not entry.get("path") for entry in entries)
@@ -217,6 +229,10 @@ class Creation:
         notes: list[str] = []
         try:
             self.talk.abort()
+            if self.state["joined_mounts"]:
+                from pyrunc.runtime import joined_mounts
+
+                joined_mounts.detach(self.state["joined_mounts"], rootfs, self.warn)
             residue.remove(rootfs, self.talk.made)
             notes += execute.undo(context)
             if isinstance(error, PyruncError) and error.where.startswith("hooks."):

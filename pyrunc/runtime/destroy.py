@@ -51,6 +51,10 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
     if not (ended and cgroups.remove_empty(state["cgroups"])):
         stop(state)
         cgroups.remove(state["cgroups"])
+    if state["joined_mounts"]:
+        from pyrunc.runtime import joined_mounts
+
+        joined_mounts.detach(state["joined_mounts"], state["rootfs"], warn)
     poststop(state, warn)
     record.remove()
 

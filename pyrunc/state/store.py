@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from pyrunc.spec.types import Hook
 
+    #: path, device and inode of a namespace file
+    Joined = tuple[str, int, int]
+
     class State(TypedDict):
         """state.json: what no later command could find out otherwise."""
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         cgroups: dict[str, str]  # controller -> absolute directory
         cgroup_manager: str
         own_pid_namespace: bool
+        joined_mounts: Joined | None
         no_new_keyring: bool
         hooks: dict[str, list[Hook]]  # poststart and poststop, which outlive create
         start_ops: list[tuple[int, str, str]]  # (index, name, where) of what runs after start
