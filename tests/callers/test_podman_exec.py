@@ -80,20 +80,13 @@ def test_exec_reads_its_standard_input(podman: Podman, both: Both) -> None:
 
 
 def test_exec_in_a_terminal(podman: Podman, both: Both) -> None:
-    script = "tty; stty -a | head -1; echo $TERM; [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo terminal; exit 5"
+    # podman sends the size once the process runs.
+    script = "until stty size 2>&1 | grep -q '33 99'; do :; done; tty; stty -a | head -1; echo $TERM;"
+    script += " [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo terminal; exit 5"
     screens = []
     for container in both(*SLEEP):
-        command = [
-            *podman.base,
-            "--runtime",
-            container.runtime,
-            "exec",
-            "-it",
-            container.name,
-            "/bin/sh",
-            "-c",
-            script,
-        ]
+        command = [*podman.base, "--runtime", container.runtime, "exec", "-it", container.name]
+        command += ["/bin/sh", "-c", script]
         code, screen = podman.enclosure.run_on_a_terminal(command, env=podman.env, size=(33, 99))
         assert code == 5, screen
         assert b"terminal" in screen

@@ -47,7 +47,7 @@ def test_a_container_on_a_terminal_sees_the_same(podman: Podman) -> None:
 
 
 def test_the_terminal_has_the_callers_size_and_settings(podman: Podman) -> None:
-    script = "stty -a; tty; ls -l /dev/console | cut -c1-10; exit 3"
+    script = "until stty size 2>&1 | grep -q '33 99'; do :; done; stty -a; tty; ls -l /dev/console | cut -c1-10; exit 3"
     theirs = on_a_terminal(podman, podman.reference, *sh(script))
     ours = on_a_terminal(podman, podman.runtime, *sh(script))
     assert ours == theirs
