@@ -245,7 +245,11 @@ def test_run_keep_leaves_a_stopped_container(new_box: Callable[..., Box]) -> Non
 
 
 def test_run_on_a_terminal_copies_size_and_status(new_box: Callable[..., Box]) -> None:
-    box = new_box("/bin/sh", "-c", "tty; stty size; [ -t 2 ] && echo terminal; exit 4")
+    box = new_box(
+        "/bin/sh",
+        "-c",
+        "until stty size 2>&1 | grep -q '41 103'; do :; done; stty size; [ -t 2 ] && echo terminal; exit 4",
+    )
     box.bundle.edit(process__terminal=True)
     command = [str(box.runtime), "--root", str(box.root), "run", "--bundle", str(box.bundle.path), box.id]
     code, screen = on_a_terminal(command, size=(41, 103))

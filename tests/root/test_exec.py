@@ -240,7 +240,13 @@ def test_exec_needs_a_command(sleeper: Box) -> None:
 def test_a_terminal_of_the_callers_size(sleeper: Box) -> None:
     command = [str(sleeper.runtime), "--root", str(sleeper.root), "exec", "--tty", sleeper.id]
     code, screen = on_a_terminal(
-        [*command, "/bin/sh", "-c", "tty; stty size; [ -t 2 ] && echo yes; exit 5"], size=(29, 77)
+        [
+            *command,
+            "/bin/sh",
+            "-c",
+            "until stty size 2>&1 | grep -q '29 77'; do :; done; tty; stty size; [ -t 2 ] && echo yes; exit 5",
+        ],
+        size=(29, 77),
     )
     assert code == 5, screen
     assert b"/dev/pts/" in screen

@@ -108,7 +108,11 @@ def test_exec_is_in_the_user_namespace(user: User, container_id: str) -> None:
 
 
 def test_a_terminal(user: User, container_id: str) -> None:
-    bundle = user.bundle().args("/bin/sh", "-c", "tty; stty size; exit 4").edit(process__terminal=True)
+    bundle = (
+        user.bundle()
+        .args("/bin/sh", "-c", "until stty size 2>&1 | grep -q '22 66'; do :; done; stty size; exit 4")
+        .edit(process__terminal=True)
+    )
     code, screen = on_a_terminal(user.argv("run", "--bundle", bundle, container_id), env=user.env, size=(22, 66))
     assert code == 4, screen
     assert b"22 66" in screen
