@@ -6,7 +6,7 @@ runtime-spec config-linux.md, "Namespaces" to "Offset for time namespace".
 from __future__ import annotations
 
 from pyrunc.plan.capabilities import CAP_SETGID, CAP_SETUID
-from pyrunc.plan.kernel import CLONE_NEWCGROUP, CLONE_NEWTIME, NAMESPACES, O_RDONLY
+from pyrunc.plan.kernel import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWTIME, NAMESPACES, O_RDONLY
 from pyrunc.plan.ops import SLOT_CGROUP, Op
 
 TYPE_CHECKING = False
@@ -45,15 +45,24 @@ def join(b: Builder) -> None:
         b.on_host("linux.namespaces", "join_namespaces", tuple(slots), tuple(types))
 
 
+def _late(b: Builder) -> tuple[str, ...]:
+    """Namespaces that the new process makes itself, when it has become what their content depends on.
+
+    A cgroup namespace has the cgroup at its creation as root (cgroup_namespaces(7)), which clone would take from the
+    parent.  Time offsets must be written before anything enters (time_namespaces(7)).  The message queues of an
+    IPC namespace belong to who makes it, and in a user namespace nobody is mapped yet.
+    """
+    return ("cgroup", "time", "ipc") if "user" in b.namespaces else ("cgroup", "time")
+
+
 def clone(b: Builder) -> Op:
     """The op that makes the container's first process, in its new namespaces.
 
-    A cgroup namespace has the cgroup at its creation as root (cgroup_namespaces(7)), which clone takes from the
-    parent; and time offsets must be written before anything enters (time_namespaces(7)): both are unshared later.
+    Some are unshared later, see ``_late``.
     """
     flags = 0
     for namespace, (flag, _) in NAMESPACES.items():
-        if b.new(namespace) and namespace not in ("cgroup", "time"):
+        if b.new(namespace) and namespace not in _late(b):
             flags |= flag
     into = SLOT_CGROUP if any(op.name == "open" and op.args[0] == SLOT_CGROUP for op in b.host) else -1
     return Op("clone", (flags, into), "linux.namespaces")
@@ -121,6 +130,8 @@ def _check_subids(
 
 def configure(b: Builder) -> None:
     """Namespaces that must be unshared from inside, and the loopback device."""
+    if b.new("ipc") and "ipc" in _late(b):
+        b.on_container(_where(b, "ipc"), "unshare", CLONE_NEWIPC)
     if b.new("cgroup"):
         b.on_container(_where(b, "cgroup"), "unshare", CLONE_NEWCGROUP)
     if b.new("time"):
