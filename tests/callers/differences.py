@@ -25,7 +25,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "the config asks for a read-only cgroup mount; runc 1.1 leaves the tmpfs around the controllers writable",
     ),
     (
-        r"^mountinfo [-+]\S+ on=/ .* tmpfs tmpfs rw(,mode=755)?$",
+        r"^mountinfo [-+]\S+ on=/ .* tmpfs tmpfs rw(,mode=755)?(,uid=\d+,gid=\d+)?$",
         "the mode of the directory that a tmpfs covers is given to the mount; runc 1.1 sets it afterwards by its path",
     ),
     (
@@ -39,5 +39,9 @@ KNOWN: tuple[tuple[str, str], ...] = (
     (
         r"^mountinfo [-+]/sys/fs/cgroup/systemd .* cgroup (systemd|cgroup) rw,name=systemd$",
         "the source of a cgroup mount is only a name",
+    ),
+    (
+        r"^dev [-+]mqueue directory 1777 0:(0|65534) ",
+        "the message queues belong to the container's root; under runc 1.1 to a group that is not mapped",
     ),
 )

@@ -42,7 +42,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "files are masked with a /dev/null that the container cannot have replaced (CVE-2025-31133)",
     ),
     (
-        r"^[-+]mounts \S+ on=\S+ device=\S+ root=/ rw,relatime private tmpfs tmpfs rw(,sync,dirsync)?(,mode=755)?$",
+        r"^[-+]mounts \S+ on=\S+ device=\S+ root=/ r[wo],relatime private tmpfs tmpfs rw(,sync,dirsync)?(,mode=755)?$",
         "the mode of the directory that a tmpfs covers is given to the mount; runc 1.1 sets it afterwards by its path",
     ),
     (
