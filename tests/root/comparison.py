@@ -30,6 +30,10 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "the IPC namespace is made together with the user namespace, before any id is mapped; mode 1777 lets all in",
     ),
     (
+        r"^[-+](stat\.|devices\.|root\.)\S*mqueue\.gid (0|65534)$",
+        "the message queues belong to the container's root; under runc 1.1 to a group that is not mapped",
+    ),
+    (
         r"^[-+]stat\./sys/fs/cgroup\.mode 0(555|755)$",
         "the mode of the read-only tmpfs that holds the controllers",
     ),
