@@ -47,6 +47,11 @@ def forwarded() -> frozenset[int]:
     return frozenset(int(number) for number in _signal.valid_signals()) - _KEPT
 
 
+def hold() -> None:
+    """Block what will be forwarded until ``wait`` has its handlers: the program may run from now on."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, forwarded())
+
+
 def wait(pid: int, pidfd: int, master: int = -1) -> int:
     """Serve the child ``pid`` until it ends, and reap it; its exit status, 128+N for a signal.
 
@@ -129,6 +134,7 @@ class _Wakeup:
         self._old_fd = _signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in self._numbers:
             self._before[number] = _signal.signal(number, _do_nothing)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._numbers)
         return self
 
     def numbers(self) -> bytes:

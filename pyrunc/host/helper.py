@@ -161,7 +161,11 @@ class Init:
             return Message(data, fd)
 
     def go_on(self) -> None:
-        self.socket.send(b"\0")
+        """Answer a message that waits for it.  That nobody waits any more shows at the next ``receive``."""
+        try:
+            self.socket.send(b"\0")
+        except (BrokenPipeError, ConnectionResetError):
+            return
 
     def reap(self) -> int:
         """Wait for the spawned process (it ends at the clone); its wait status."""

@@ -201,6 +201,20 @@ static long op_no_new_privs(struct init *c, const struct argument *a)
 	return TRY(c, sys(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS");
 }
 
+/* setresuid to another user than root has emptied the effective set, and a filter without no_new_privs needs
+ * CAP_SYS_ADMIN in it.  `caps` comes behind and sets what the config says; where it came before, nothing is left to raise. */
+static long raise_permitted(struct init *c)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	if (sys(prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return 0;
+	TRY(c, sys(capget, &header, data), "capget");
+	data[0].effective = data[0].permitted;
+	data[1].effective = data[1].permitted;
+	return TRY(c, sys(capset, &header, data), "capset");
+}
+
 /* Every system call after this one is under the filter: the plan puts little behind it. */
 static long op_seccomp(struct init *c, const struct argument *a)
 {
@@ -213,6 +227,7 @@ static long op_seccomp(struct init *c, const struct argument *a)
 	u64 flags = (u64)a[A_SECCOMP_FLAGS].i | (listens ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
 	if (filter->n % 8 || filter->n / 8 > BPF_MAXINSNS)
 		return FAIL(c, -EINVAL, "seccomp: the filter is no BPF program");
+	TRY(c, raise_permitted(c), NULL);
 	held_fd fd = (int)TRY(c, sys(seccomp, SECCOMP_SET_MODE_FILTER, flags, &program), "seccomp");
 	if (!listens) {
 		/* With TSYNC a positive result names a thread; there is none but this one. */

@@ -61,7 +61,7 @@ static long set_option(int fs, const char *option)
 	return sys(fsconfig, fs, FSCONFIG_SET_STRING, key, equals + 1, 0);
 }
 
-/* A tmpfs over something keeps that thing's mode, unless a later option says otherwise. */
+/* A tmpfs over something that was there keeps that thing's mode, unless a later option says otherwise. */
 static long set_mode_like(struct init *c, int fs, i64 like)
 {
 	char octal[8], *digit = octal + sizeof octal - 1;
@@ -85,7 +85,7 @@ static long op_fsmount(struct init *c, const struct argument *a)
 	held_fd fs = (int)TRY(c, sys(fsopen, type, FSOPEN_CLOEXEC), "fsopen ", type);
 	if (*source)
 		done = sys(fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
-	if (done == 0 && like >= 0)
+	if (done == 0 && like >= 0 && !c->slots[like].made)
 		done = set_mode_like(c, fs, like);
 	for (u32 i = 0; done == 0 && i < a[A_FSMOUNT_OPTIONS].n; i++)
 		done = set_option(fs, option = next_string(&cursor));
@@ -230,7 +230,13 @@ static long op_open_null(struct init *c, const struct argument *a)
 	if (!is_device(&st, S_IFCHR, 1, 3))
 		return FAIL(c, -ENODEV, "/dev/null is not the null device");
 	c->null_attached = false;
-	return fill(c, a[A_OPEN_NULL_SLOT].i, TRY(c, clone_tree(fd, 0), "open_tree /dev/null"), "/dev/null");
+	held_fd tree = (int)TRY(c, clone_tree(fd, 0), "open_tree /dev/null");
+	/* It is the host's inode: read-only, so that nobody inside changes its mode, owner or times. */
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC};
+	TRY(c, sys(mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof attr), "mount_setattr /dev/null");
+	long kept = tree;
+	tree = -1;
+	return fill(c, a[A_OPEN_NULL_SLOT].i, kept, "/dev/null");
 }
 
 /* The first place gets the mount itself, later ones a clone: a detached mount cannot be cloned before 6.15. */

@@ -338,7 +338,8 @@ static long op_target(struct init *c, const struct argument *a)
 		return fill(c, slot, ABSENT, path);
 	u32 wanted = (u32)TRY(c, wanted_type(c, a), "target ", path);
 	fd = open_below(c, path, O_PATH, symlinks ? 0 : RESOLVE_NO_SYMLINKS);
-	if (fd == -ENOENT && wanted)
+	bool made = fd == -ENOENT && wanted;
+	if (made)
 		fd = walk(c, path, (struct node){wanted | (a[A_TARGET_MODE].i & 07777), NO_DEVICE}, symlinks, NULL);
 	if ((fd == -ENOENT || fd == -ENOTDIR) && flags & TARGET_OPTIONAL)
 		return fill(c, slot, ABSENT, path);
@@ -350,7 +351,9 @@ static long op_target(struct init *c, const struct argument *a)
 		sys(close, fd);
 		return FAIL(c, error, "target ", path);
 	}
-	return fill(c, slot, fd, path);
+	TRY(c, fill(c, slot, fd, path), NULL);
+	c->slots[slot].made = made;
+	return 0;
 }
 
 /* What was just made, pinned: it must still be of that type, and gets its owner and exact mode. */

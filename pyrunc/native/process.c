@@ -42,7 +42,7 @@ static long op_find_executable(struct init *c, const struct argument *a)
 			return 0;
 		if (done == -ENOENT || done == -EISDIR || done == -EACCES)
 			return not_executable(c, name, done, done == -ENOENT   ? ": no such file or directory"
-							    : done == -EISDIR ? ": is a directory"
+							    : done == -EISDIR ? ": is a directory: permission denied"
 									      : ": permission denied");
 		c->exit_code = 126;
 		FAIL(c, done, "exec: \"", name, "\": stat ", name, ": ");

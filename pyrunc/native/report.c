@@ -13,6 +13,7 @@ enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, M
 /* Descriptors are held plus one, so that zeroed memory means that nothing was ever put there. */
 struct slot {
 	int held;
+	bool made; /* a target that was absent */
 	const char *path;
 };
 
@@ -210,7 +211,7 @@ static long fill(struct init *c, i64 n, long fd, const char *path)
 	}
 	if (c->slots[n].held > 0)
 		sys(close, c->slots[n].held - 1);
-	c->slots[n] = (struct slot){fd < 0 ? ABSENT : (int)fd + 1, path};
+	c->slots[n] = (struct slot){fd < 0 ? ABSENT : (int)fd + 1, false, path};
 	if (c->top <= (u32)n)
 		c->top = (u32)n + 1;
 	return 0;

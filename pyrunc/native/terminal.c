@@ -59,7 +59,18 @@ static long op_tty_stdio(struct init *c, const struct argument *a)
 	return TRY(c, sys(ioctl, 0, TIOCSCTTY, 0), "TIOCSCTTY");
 }
 
-/* So that the process may reopen /dev/stdout.  A terminal of the caller and /dev/null stay whose they are; a
+/* A null device of the host on stdio is replaced by the container's: with the host's, a root inside could change the
+ * mode and the owner of the host's node.  One that the container does not have stays. */
+static long own_null(struct init *c, int fd)
+{
+	struct statx st;
+	held_fd null = (int)sys(openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || look(null, &st) < 0 || !is_device(&st, S_IFCHR, 1, 3))
+		return 0;
+	return TRY(c, sys(dup3, null, fd, 0), "dup3 of /dev/null");
+}
+
+/* So that the process may reopen /dev/stdout.  A terminal of the caller stays whose it is; a
  * uid that has no mapping there, or a read-only file system, keeps the owner, as runc does. */
 static long op_stdio_owner(struct init *c, const struct argument *a)
 {
@@ -68,7 +79,13 @@ static long op_stdio_owner(struct init *c, const struct argument *a)
 	struct statx st;
 	for (int fd = 0; fd < 3; fd++) {
 		long done;
-		if (look(fd, &st) < 0 || st.stx_uid == (u32)uid || is_device(&st, S_IFCHR, 1, 3))
+		if (look(fd, &st) < 0)
+			continue;
+		if (is_device(&st, S_IFCHR, 1, 3)) {
+			TRY(c, own_null(c, fd), NULL);
+			continue;
+		}
+		if (st.stx_uid == (u32)uid)
 			continue;
 		if (kind_of(&st) == S_IFCHR && sys(ioctl, fd, TCGETS, &settings) == 0)
 			continue;

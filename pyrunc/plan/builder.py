@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 class Plan:
     """Ordered operations, and what the runtime must keep to undo or join the container later."""
 
-    __slots__ = ("cgroups", "ops")
+    __slots__ = ("cgroups", "ops", "warnings")
 
-    def __init__(self, ops: list[Op], cgroups: dict[str, str]) -> None:
+    def __init__(self, ops: list[Op], cgroups: dict[str, str], warnings: list[Violation]) -> None:
         self.ops = ops
+        self.warnings = warnings
         self.cgroups = cgroups  # controller -> absolute directory, as in HostFacts.cgroup
 
     def set_filter(self, program: bytes) -> None:
@@ -49,7 +50,9 @@ class Builder:
         "problems",
         "request",
         "runtime",
+        "setgroups_denied",
         "spec",
+        "warnings",
     )
 
     def __init__(self, spec: Spec, facts: HostFacts, request: Request) -> None:
@@ -62,6 +65,8 @@ class Builder:
         self.container: list[Op] = []  # init, as the container's first process
         self.deferred: list[Op] = []  # init, right before the rootfs is entered
         self.problems: list[Violation] = []
+        self.warnings: list[Violation] = []  # what the config asks for and cannot have, where the spec tolerates it
+        self.setgroups_denied = False  # by the kernel, in the container's user namespace
         self.cgroups: dict[str, str] = {}
         self.next_slot = SLOT_FIRST
         #: OCI namespace type -> path to join, or "" for a new one

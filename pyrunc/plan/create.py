@@ -22,7 +22,6 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     cgroups.create(b)
     b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
     cgroups.join(b)
-    namespaces.join(b)
 
     namespaces.enter(b)
     identity.adjust_oom(b)
@@ -48,7 +47,9 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     hooks.start_container(b)
     security.before_execve(b, process)
     identity.execute(b, process, request["extra_env"])
+    # Behind whatever is opened with the host's eyes.
+    namespaces.join(b)
     b.finish()
     clone = namespaces.clone(b)
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
-    return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups)
+    return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups, b.warnings)

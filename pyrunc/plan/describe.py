@@ -84,6 +84,21 @@ _SLOTS = {ops.SLOT_ROOT: "root", ops.SLOT_PROC: "proc", ops.SLOT_NULL: "null", o
           ops.SLOT_FIFO: "fifo", ops.SLOT_CGROUP: "cgroup", ops.SLOT_TTY: "tty", -1: "none"}  # fmt: skip
 
 
+def plain(op: Op) -> dict[str, Any]:
+    """The arguments for a program: strings, numbers and lists as they are, flags and slots by name."""
+    shape = (ops.INIT if op.name in ops.INIT else ops.RUNTIME)[op.name].split()
+    found: dict[str, Any] = {}
+    for argument, value in zip(shape, op.args, strict=True):
+        spec = argument.split(":")
+        if len(spec) > 2 and spec[1] == "v":
+            found[spec[0]] = [FORMATS[spec[2]](item) for item in value]  # type: ignore[union-attr,arg-type]
+        elif len(spec) > 2 or spec[1] in "nb":
+            found[spec[0]] = _value(spec, value)
+        else:
+            found[spec[0]] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
 def arguments(op: Op) -> list[tuple[str, str]]:
     """(name, value spelled out) of each argument, in order."""
     shape = (ops.INIT if op.name in ops.INIT else ops.RUNTIME)[op.name].split()
@@ -137,7 +152,7 @@ def document(plan: Plan) -> dict[str, Any]:
     return {
         "version": 1,
         "ops": [
-            {"stage": stage, "op": op.name, "arguments": dict(arguments(op)), "where": op.where}
+            {"stage": stage, "op": op.name, "arguments": plain(op), "where": op.where}
             for op, stage in zip(plan.ops, stages(plan), strict=True)
         ],
     }

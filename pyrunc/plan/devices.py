@@ -14,7 +14,7 @@ from pyrunc.plan.ops import CREATE_FILE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.builder import Builder
-    from pyrunc.spec.types import Device
+    from pyrunc.spec.types import Device, Process
 
 #: path -> (major, minor) of character devices, mode 0666
 DEFAULTS = {
@@ -57,6 +57,8 @@ def populate(b: Builder) -> None:
         for path, (major, minor) in DEFAULTS.items():
             if path not in listed:
                 _node(b, "linux.devices", path, S_IFCHR | 0o666, major, minor, 0, 0)
+        # A ptmx of the host would open the host's ptys (devpts kernel documentation): the link it is, as in runc.
+        listed.pop("/dev/ptmx", None)
         for path, (where, device) in listed.items():
             mode = _TYPES[device["type"]] | (device["fileMode"] & 0o7777 if "fileMode" in device else 0o666)
             major, minor = device.get("major", 0), device.get("minor", 0)
@@ -64,8 +66,15 @@ def populate(b: Builder) -> None:
         for path, to in SYMLINKS.items():
             b.on_container("linux.devices", "symlink", path, to)
     if process.get("terminal"):
-        size = process.get("consoleSize") or {"height": 0, "width": 0}
-        b.on_container("process.terminal", "open_pty", size["height"], size["width"], 1)
+        b.on_container("process.terminal", "open_pty", *terminal_size(b, process), 1)
+
+
+def terminal_size(b: Builder, process: Process) -> tuple[int, int]:
+    """Rows and columns: those of the terminal that the pty is shown on, else the config's, else none."""
+    if b.request["terminal_size"]:
+        return b.request["terminal_size"]
+    size = process.get("consoleSize")
+    return (size["height"], size["width"]) if size else (0, 0)
 
 
 def _node(b: Builder, where: str, path: str, mode: int, major: int, minor: int, uid: int, gid: int) -> None:

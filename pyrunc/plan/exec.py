@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pyrunc.plan import identity, limits, security
 from pyrunc.plan.builder import Builder, Plan
+from pyrunc.plan.devices import terminal_size
 from pyrunc.plan.kernel import CLONE_NEWUSER, O_PATH
 from pyrunc.plan.ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, Op
 
@@ -29,12 +30,14 @@ def execute(
     *,
     namespaces: int,
     cgroups: Iterable[str],
+    setgroups_denied: bool,
 ) -> Plan:
     """``namespaces`` are the CLONE_NEW* flags of those that differ from the caller's; ``cgroups``
-    the directories to join.  Pure.  Raises SpecError with everything that this host cannot do.
+    the directories to join; ``setgroups_denied`` is what /proc/PID/setgroups says.  Pure.  Raises SpecError with everything that this host cannot do.
     """
     b = Builder({**spec, "process": process}, facts, request)
     b.next_slot = SLOT_PIDFD + 1
+    b.setgroups_denied = setgroups_denied
     limits.exec_affinity(b, process)
     # A process of the container could trace us before execve, as soon as we share its namespaces.
     b.on_host("", "dumpable", 0)
@@ -49,9 +52,8 @@ def execute(
     if not request["no_new_keyring"]:
         b.on_container("", "session_keyring", "_ses." + request["id"])
     if process.get("terminal"):
-        size = process.get("consoleSize") or {"height": 0, "width": 0}
         b.on_container("process.terminal", "open", SLOT_ROOT, "/", O_PATH)
-        b.on_container("process.terminal", "open_pty", size["height"], size["width"], 0)
+        b.on_container("process.terminal", "open_pty", *terminal_size(b, process), 0)
     limits.apply(b, process)
     identity.assume(b, process)
     security.before_ready(b, process)
@@ -60,7 +62,7 @@ def execute(
     b.finish()
     clone = Op("clone", (0, into), "linux.namespaces")
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
-    return Plan([*b.host, clone, *handover, *b.container], {})
+    return Plan([*b.host, clone, *handover, *b.container], {}, b.warnings)
 
 
 def _join_cgroups(b: Builder, directories: Iterable[str], namespaces: int) -> int:

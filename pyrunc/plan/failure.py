@@ -59,8 +59,9 @@ def explain(op: Op, errno: int, detail: str, strerror: str) -> OpFailed:
     ``detail`` names the path or the step; ``strerror`` is the C library's text, lower-cased.
     """
     if op.name in COMPLETE and detail:
-        where = op.where if op.name == "container_hook" else ""
-        return OpFailed(detail, op=op.name, errno=errno, where=where)
+        # Engines look at how these begin, so the config path comes last.
+        hook = op.name == "container_hook"
+        return OpFailed(detail, op=op.name, errno=errno, where=op.where if hook else "", hint="" if hook else op.where)
     symbol = name(errno)
     reason, hint = REASONS.get((op.name, symbol), ("", ""))
     subject = detail or subject_of(op)

@@ -6,12 +6,13 @@ the user changes, and a directory may be reachable only before or only after it.
 
 from __future__ import annotations
 
-from pyrunc.plan import namespaces
-from pyrunc.plan.capabilities import mask
+from pyrunc.errors import Violation
+from pyrunc.plan.capabilities import mask, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
     from pyrunc.plan.builder import Builder
     from pyrunc.spec.types import Process
@@ -35,11 +36,11 @@ def assume(b: Builder, process: Process) -> None:
         b.on_container("process.user.uid", "stdio_owner", uid)
     cwd = process["cwd"]
     b.on_container("process.cwd", "chdir", cwd, 1)
-    bounding = (process.get("capabilities") or {}).get("bounding") or ()
-    b.on_container("process.capabilities.bounding", "bounding", mask(bounding, b.facts["last_cap"]))
+    bounding = mask((process.get("capabilities") or {}).get("bounding") or (), b.facts["last_cap"])
+    b.on_container("process.capabilities.bounding", "bounding", bounding & _grantable(b, "bounding"))
     groups = tuple(user.get("additionalGids") or ())
     set_groups = 1
-    if namespaces.setgroups_denied(b):
+    if b.setgroups_denied:
         set_groups = 0
         if groups:
             b.problem(
@@ -71,8 +72,20 @@ def capabilities(b: Builder, process: Process) -> None:
         mask(sets.get(name) or (), last) for name in ("effective", "permitted", "inheritable", "ambient")
     )
     # capabilities(7): ambient only where permitted and inheritable; the rest has been a warning (spec.checks).
+    asked = effective | permitted | inheritable | mask(sets.get("bounding") or (), last)
+    missing = asked & ~_grantable(b, "caps")
+    if missing:
+        # config.md "Linux Process": not an error, the caller may be restricted itself.
+        reason = f"the caller lacks {', '.join(names(missing))} and cannot grant it; left out"
+        b.warnings.append(Violation("process.capabilities", reason))
+    effective, permitted, inheritable = (bits & ~missing for bits in (effective, permitted, inheritable))
     ambient &= permitted & inheritable
     b.on_container("process.capabilities", "caps", effective, permitted, inheritable, ambient)
+
+
+def _grantable(b: Builder, fact: Literal["caps", "bounding"]) -> int:
+    """What the process can have at most; in a user namespace of its own it starts with everything."""
+    return -1 if "user" in b.namespaces else b.facts[fact]
 
 
 def execute(b: Builder, process: Process, extra_env: Sequence[str]) -> None:

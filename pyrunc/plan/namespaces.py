@@ -96,14 +96,11 @@ def _write_maps(b: Builder, uids: Sequence[IDMapping], gids: Sequence[IDMapping]
     elif _is_own(uids, b.facts["uid"]) and _is_own(gids, b.facts["gid"]):
         # The one mapping that needs no privilege, at the price of setgroups (user_namespaces(7)).
         b.on_parent(where, "write_id_maps", mapping_text(uids), mapping_text(gids), "deny")
+        b.setgroups_denied = True
     else:
         _check_subids(b, "uid", uids, b.facts["uid"], b.facts["subuids"])
         _check_subids(b, "gid", gids, b.facts["gid"], b.facts["subgids"])
         b.on_parent(where, "new_id_maps", _arguments(uids), _arguments(gids))
-
-
-def setgroups_denied(b: Builder) -> bool:
-    return any(op.name == "write_id_maps" and op.args[2] == "deny" for op in b.parent)
 
 
 def _is_own(mappings: Sequence[IDMapping], host_id: int) -> bool:

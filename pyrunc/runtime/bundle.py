@@ -64,6 +64,7 @@ def request(
     preserve_fds: int = 0,
     cgroup_manager: str = "cgroupfs",
     extra_env: list[str] | None = None,
+    terminal_size: tuple[int, int] | None = None,
 ) -> Request:
     return {
         "id": id,
@@ -74,6 +75,7 @@ def request(
         "preserve_fds": preserve_fds,
         "cgroup_manager": cgroup_manager,
         "extra_env": extra_env or [],
+        "terminal_size": terminal_size,
     }
 
 

@@ -65,7 +65,7 @@ class Conversation:
                 on_cloned()
             elif kind == helper.SYNC:
                 on_sync(message.op)
-                init.go_on()
+                init.go_on()  # if it has died meanwhile, the next message says so
             elif kind == helper.READY:
                 return True
             elif kind == helper.FAILED:

@@ -129,9 +129,8 @@ class Creation:
             self.warn(str(violation))
         rootfs = bundles.check_rootfs(self.spec, bundle)
         bundles.check_joined(self.spec)
-        inherited.check_terminal(
-            bool(self.spec["process"].get("terminal")), options.console_socket, here=options.serves_terminal
-        )
+        terminal = bool(self.spec["process"].get("terminal"))
+        inherited.check_terminal(terminal, options.console_socket, here=options.serves_terminal)
         env, descriptors = inherited.listen_fds(options.preserve_fds)
         inherited.check_descriptors(descriptors)
         self.facts = bundles.facts(options.rootless)
@@ -144,8 +143,11 @@ class Creation:
             preserve_fds=descriptors,
             cgroup_manager=options.cgroup_manager,
             extra_env=env,
+            terminal_size=inherited.terminal_size() if terminal and options.serves_terminal else None,
         )
         self.plan = plan_create(self.spec, self.facts, request)
+        for violation in self.plan.warnings:
+            self.warn(str(violation))
         root = self.record.directory.rpartition("/")[0]
         self.plan.set_filter(bundles.filter_of(self.spec, root + "/.seccomp", self.facts["machine"]))
         return data, rootfs

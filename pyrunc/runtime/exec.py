@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyrunc.errors import UsageError
+from pyrunc.runtime import inherited
 from pyrunc.runtime import state as states
 from pyrunc.runtime.create import announce
 from pyrunc.runtime.joining import join
@@ -67,9 +68,12 @@ def exec_(
         changes["env"] = override(spec["process"].get("env") or [], env)
         task = derive(spec["process"], changes, user, additional_gids, caps, warn)
     terminal = bool(task.get("terminal"))
-    from pyrunc.runtime.inherited import check_terminal
+    here = terminal and not detach and not console_socket
+    inherited.check_terminal(terminal, console_socket, here=here)
+    if not detach:
+        from pyrunc.host import foreground
 
-    check_terminal(terminal, console_socket, here=terminal and not detach and not console_socket)
+        foreground.hold()
     talk = join(
         record,
         found,
@@ -79,6 +83,7 @@ def exec_(
         rootless=rootless,
         preserve_fds=preserve_fds,
         cgroups=cgroups,
+        terminal_size=inherited.terminal_size() if here else None,
     )
     try:
         if console_socket:

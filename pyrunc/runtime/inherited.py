@@ -50,6 +50,17 @@ def listen_fds(preserve: int) -> tuple[list[str], int]:
     return env, int(count) + preserve
 
 
+def terminal_size() -> tuple[int, int] | None:
+    """Rows and columns of the caller's terminal, whichever of its stdio that is; None without one."""
+    for fd in range(3):
+        try:
+            size = posix.get_terminal_size(fd)
+        except OSError:
+            continue
+        return size.lines, size.columns
+    return None
+
+
 def owner() -> str:
     """The name of the user that creates a container, as ``list`` shows it; ``#UID`` without a name."""
     uid = posix.getuid()

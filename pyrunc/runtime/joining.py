@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from pyrunc.errors import StateError, UsageError
-from pyrunc.host import execute, files, helper, process
+from pyrunc.host import execute, files, helper, probe, process
 from pyrunc.plan.exec import SLOT_PIDFD
 from pyrunc.plan.exec import execute as plan_exec
 from pyrunc.plan.kernel import NAMESPACES
@@ -37,6 +37,7 @@ def join(
     preserve_fds: int = 0,
     cgroups: Sequence[str] = (),
     stdio: Sequence[int] = (0, 1, 2),
+    terminal_size: tuple[int, int] | None = None,
 ) -> Conversation:
     """Start ``task`` in the container; returns when it has been executed.  The process is our child.
 
@@ -51,6 +52,7 @@ def join(
         no_new_keyring=state["no_new_keyring"],
         preserve_fds=preserve_fds,
         cgroup_manager=state["cgroup_manager"],
+        terminal_size=terminal_size,
     )
     try:
         pidfd = process.open_pidfd(state["pid"], state["start_time"])
@@ -64,7 +66,10 @@ def join(
             request,
             namespaces=_foreign_namespaces(state["pid"]),
             cgroups=directories(state["cgroups"], cgroups),
+            setgroups_denied=_setgroups_denied(state["pid"]),
         )
+        for warning in plan.warnings:
+            warn(str(warning))
         root = record.directory.rpartition("/")[0]
         plan.set_filter(bundles.filter_of(spec, root + "/.seccomp", facts["machine"]))
         _, program, after = split(plan)
@@ -107,6 +112,14 @@ def _foreign_namespaces(pid: int) -> int:
         if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
             flags |= flag
     return flags
+
+
+def _setgroups_denied(pid: int) -> bool:
+    """Whether the kernel refuses setgroups(2) in the user namespace of that process (user_namespaces(7))."""
+    try:
+        return probe.read(f"/proc/{pid}/setgroups").strip() == "deny"
+    except (FileNotFoundError, ProcessLookupError):
+        raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
 
 
 def directories(cgroups: dict[str, str], choices: Sequence[str]) -> list[str]:

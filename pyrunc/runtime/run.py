@@ -46,10 +46,12 @@ def run(
     try:
         try:
             announce(talk.pid, talk.pidfd, pid_file, pidfd_socket)
-            if not detach and not no_subreaper and not creation.state["own_pid_namespace"]:
+            if not detach:
                 from pyrunc.host import foreground
 
-                foreground.become_subreaper()
+                foreground.hold()
+                if not no_subreaper and not creation.state["own_pid_namespace"]:
+                    foreground.become_subreaper()
             start.release(record, creation.state)
         except BaseException:
             _discard(creation, warn)

@@ -31,17 +31,28 @@ def start(root: str, id: str) -> None:
 
 
 def release(record: Record, state: State) -> None:
-    """Let a created container go; the caller holds its lock and knows that it is created."""
+    """Let a created container go; the caller holds its lock and knows that it is created.
+
+    The FIFO loses its name first: should this process be killed now, nobody takes the container for one that
+    can still be started.
+    """
+    opened = record.fifo + ".opened"
     try:
-        fifo = posix.open(record.fifo, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+        pidfd = process.open_pidfd(state["pid"], state["start_time"])
+    except ProcessLookupError:
+        raise OpFailed("the container's first process died before it was started", op="wait_start") from None
+    try:
+        posix.rename(record.fifo, opened)
+        fifo = posix.open(opened, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+        posix.unlink(opened)
+        try:
+            data = _read(fifo, pidfd)
+        finally:
+            posix.close(fifo)
     except OSError as error:
         raise wrap(error, record.fifo) from None
-    try:
-        data = _read(fifo, state)
     finally:
-        posix.close(fifo)
-    # The init is past the point where it needs the FIFO, whatever comes; without it the container is not "created".
-    posix.unlink(record.fifo)
+        posix.close(pidfd)
     message = helper.record(data[1:])
     if message is not None:
         raise _failure(state, message)
@@ -50,29 +61,22 @@ def release(record: Record, state: State) -> None:
     _poststart(state)
 
 
-def _read(fifo: int, state: State) -> bytes:
+def _read(fifo: int, pidfd: int) -> bytes:
     """All that the init writes until it closes the FIFO or dies."""
-    try:
-        pidfd = process.open_pidfd(state["pid"], state["start_time"])
-    except ProcessLookupError:
-        return b""
     poller = select.poll()
     poller.register(fifo, select.POLLIN)
     poller.register(pidfd, select.POLLIN)
     data = b""
-    try:
-        while True:
-            ready = dict(poller.poll())
-            part = _available(fifo)
-            if part:
-                data += part
-            elif part is None and pidfd not in ready:
-                # Nothing to read yet: no writer has come, or it is still at work.
-                continue
-            elif data or pidfd in ready:
-                return data
-    finally:
-        posix.close(pidfd)
+    while True:
+        ready = dict(poller.poll())
+        part = _available(fifo)
+        if part:
+            data += part
+        elif part is None and pidfd not in ready:
+            # Nothing to read yet: no writer has come, or it is still at work.
+            continue
+        elif data or pidfd in ready:
+            return data
 
 
 def _available(fifo: int) -> bytes | None:

@@ -43,7 +43,6 @@ PROCESS: tuple[tuple[tuple[str, ...], Callable[[Process, str], Iterator[Violatio
     (("cwd",), process_checks.check_cwd),
     (("rlimits",), process_checks.check_rlimits),
     (("scheduler",), process_checks.check_scheduler),
-    (("ioPriority",), process_checks.check_io_priority),
     (("execCPUAffinity",), process_checks.check_exec_cpu_affinity),
 )
 

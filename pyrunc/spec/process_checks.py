@@ -64,15 +64,6 @@ def check_scheduler(process: Process, path: str) -> Iterator[Violation]:
         yield Violation(f"{where}.period", f"{period} is below the deadline {deadline}")
 
 
-def check_io_priority(process: Process, path: str) -> Iterator[Violation]:
-    if "ioPriority" not in process:
-        return
-    priority = process["ioPriority"]
-    if priority["class"] == "IOPRIO_CLASS_IDLE" and priority.get("priority", 0) != 0:
-        # ioprio_set(2): the class has no levels, and the kernel refuses one
-        yield Violation(f"{below(path, 'ioPriority')}.priority", "IOPRIO_CLASS_IDLE has no priorities")
-
-
 def check_exec_cpu_affinity(process: Process, path: str) -> Iterator[Violation]:
     if "execCPUAffinity" not in process:
         return

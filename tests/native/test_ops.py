@@ -111,7 +111,7 @@ def test_preserved_descriptors_reach_the_program(init: Path) -> None:
         ("nothing-like-it", errno.ENOENT, 127, 'exec: "nothing-like-it": executable file not found in $PATH'),
         ("", errno.ENOENT, 127, 'exec: "": executable file not found in $PATH'),
         ("/no/such", errno.ENOENT, 127, 'exec: "/no/such": stat /no/such: no such file or directory'),
-        ("/usr", errno.EISDIR, 126, 'exec: "/usr": is a directory'),
+        ("/usr", errno.EISDIR, 126, 'exec: "/usr": is a directory: permission denied'),
         ("/etc/passwd", errno.EACCES, 126, 'exec: "/etc/passwd": permission denied'),
         ("/etc/passwd/x", errno.ENOTDIR, 126, 'exec: "/etc/passwd/x": stat /etc/passwd/x: not a directory'),
     ],

@@ -65,10 +65,6 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
         ["process.scheduler.period: 2500 is below the deadline 3000"],
     ),
     (
-        {"process.ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 1}},
-        ["process.ioPriority.priority: IOPRIO_CLASS_IDLE has no priorities"],
-    ),
-    (
         {"process.execCPUAffinity": {"initial": "0-3,7", "final": "3-1"}},
         ['process.execCPUAffinity.final: "3-1" is not a list of CPUs like 0-3,7'],
     ),
