@@ -15,6 +15,7 @@ import time
 from _json import encode_basestring_ascii
 
 from pyrunc.cli import output
+from pyrunc.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ class Log:
         self.format = str(options["log-format"])
         self.wanted = bool(options["debug"])
         self._debug: Any = None
+
+    def check(self) -> None:
+        """Make the file of ``--log``, so that one that cannot be written is known before anything is done."""
+        try:
+            posix.close(self._open())
+        except OSError as error:
+            path, self.path = self.path, ""
+            raise UsageError(f"--log {path}: {output.reason(error)}") from None
+
+    def _open(self) -> int:
+        return posix.open(self.path, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
 
     def error(self, message: str) -> None:
         """Report why the command failed, to standard error in any case: conmon hands that to the user."""
@@ -78,7 +90,7 @@ class Log:
 
     def _append(self, record: str) -> None:
         try:
-            fd = posix.open(self.path, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
+            fd = self._open()
             try:
                 posix.write(fd, record.encode("utf-8", "surrogateescape"))
             finally:

@@ -28,6 +28,8 @@ def run(line: Line) -> int:
         raise UsageError("--systemd-cgroup: not implemented by pyrunc yet")
     if line.globals["cgroup-manager"] == "systemd":
         raise UsageError("--cgroup-manager=systemd: not implemented by pyrunc yet")
+    if line.globals["log"]:
+        _log(line).check()
     if line.globals["debug"]:
         _log(line).debug("command", name=line.command.name, arguments=line.arguments, options=line.options)
     status: int = VERBS[line.command.name](line)
@@ -126,7 +128,7 @@ def list_(line: Line) -> int:
     elif line.options["format"] == "json":
         from pyrunc.spec import jsontext
 
-        out(jsontext.dumps(containers) + "\n")
+        out(jsontext.dumps(containers or None) + "\n")  # null for none, as Go encodes it
     else:
         out(listing.table(containers))
     return 0
@@ -138,7 +140,7 @@ def ps(line: Line) -> int:
     if line.options["format"] == "json":
         from pyrunc.spec import jsontext
 
-        out(jsontext.dumps(verb.pids(_root(line), line.arguments[0])) + "\n")
+        out(jsontext.dumps(verb.pids(_root(line), line.arguments[0]) or None) + "\n")
     else:
         out(verb.table(_root(line), line.arguments[0], line.arguments[1:]))
     return 0

@@ -8,7 +8,7 @@ import termios
 from pyrunc.host import agent
 
 # Indices of what termios.tcgetattr returns.
-_IFLAG, _OFLAG, _CFLAG, _LFLAG, _CC = 0, 1, 2, 3, 6
+_IFLAG, _CFLAG, _LFLAG, _CC = 0, 2, 3, 6
 
 
 def send_master(socket_path: str, master_fd: int, name: str) -> None:
@@ -35,7 +35,7 @@ def make_raw(fd: int) -> None:
         | termios.ICRNL
         | termios.IXON
     )
-    attributes[_OFLAG] &= ~termios.OPOST
+    # Output stays processed: the pty inside passes \n on as it is, and this terminal makes \r\n of it.
     attributes[_LFLAG] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     attributes[_CFLAG] = attributes[_CFLAG] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
     attributes[_CC][termios.VMIN] = 1

@@ -252,11 +252,28 @@ static long attach_or_clone(struct init *c, i64 slot, bool *attached, int place,
 	return copy < 0 ? copy : move_onto(copy, place);
 }
 
+/* Below a mount that was made here, by its descriptor: its mount point may have another name by now, and then
+ * the path from the rootfs leads past it. */
+static long open_in(struct init *c, i64 base, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = -EAGAIN;
+	if (base < 0)
+		return open_below(c, path, O_PATH, 0);
+	long mount = TRY(c, slot_fd(c, base, "base"), NULL);
+	for (u32 i = 0; i < EAGAIN_LIMIT && (fd == -EAGAIN || fd == -EINTR); i++)
+		fd = sys(openat2, mount, *path ? path : ".", &how, sizeof how);
+	return fd;
+}
+
 static long op_mask(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_MASK_PATH].s;
 	struct statx st;
-	held_fd place = (int)open_below(c, path, O_PATH, 0);
+	held_fd place = (int)open_in(c, a[A_MASK_BASE].i, path);
 	if (place == -ENOENT || place == -ENOTDIR)
 		return 0;
 	TRY(c, place, "mask ", path);
@@ -271,7 +288,7 @@ static long op_readonly_path(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_READONLY_PATH_PATH].s;
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-	held_fd place = (int)open_below(c, path, O_PATH, 0);
+	held_fd place = (int)open_in(c, a[A_READONLY_PATH_BASE].i, path);
 	if (place == -ENOENT || place == -ENOTDIR)
 		return 0;
 	TRY(c, place, "readonly path ", path);
@@ -297,6 +314,7 @@ static long op_pivot_root(struct init *c, const struct argument *a)
 	TRY(c, sys(mount_setattr, old, "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof slave), "mount_setattr /");
 	TRY(c, sys(fchdir, old), "fchdir to the old root");
 	TRY(c, sys(umount2, ".", MNT_DETACH_FLAG), "umount the old root");
+	c->inside = true;
 	return TRY(c, sys(chdir, "/"), "chdir /");
 }
 
@@ -304,6 +322,7 @@ static long change_root(struct init *c)
 {
 	TRY(c, enter_root(c), NULL);
 	TRY(c, sys(chroot, "."), "chroot");
+	c->inside = true;
 	return TRY(c, sys(chdir, "/"), "chdir /");
 }
 

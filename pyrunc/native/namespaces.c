@@ -159,7 +159,9 @@ static long op_join_namespaces(struct init *c, const struct argument *a)
 static long op_join_pidfd(struct init *c, const struct argument *a)
 {
 	long fd = TRY(c, slot_fd(c, a[A_JOIN_PIDFD_SLOT].i, "pidfd"), NULL);
-	return TRY(c, sys(setns, fd, a[A_JOIN_PIDFD_TYPES].i), "setns ", path_of(c, a[A_JOIN_PIDFD_SLOT].i));
+	TRY(c, sys(setns, fd, a[A_JOIN_PIDFD_TYPES].i), "setns ", path_of(c, a[A_JOIN_PIDFD_SLOT].i));
+	close_slot(c, a[A_JOIN_PIDFD_SLOT].i);
+	return 0;
 }
 
 /* The new process waits until the runtime has been told of it, so that its own messages come later; when
@@ -184,6 +186,7 @@ static long op_clone(struct init *c, const struct argument *a)
 		if (retry_read(ends[0], &byte, 1) != 1)
 			end(1);
 		sys(close, ends[0]);
+		close_slot(c, a[A_CLONE_CGROUP].i);
 		return 0;
 	}
 	long sent = send_message(c, MSG_CLONED, (u32)child, 0, pidfd);

@@ -84,6 +84,19 @@ static long op_preserve_fds(struct init *c, const struct argument *a)
 		long done = is_own(c, fd) ? -EBADF : sys(fcntl, fd, F_SETFD, 0);
 		TRY(c, done, "preserve descriptor ", number);
 	}
+	c->preserved = a[A_PRESERVE_FDS_COUNT].i;
+	return 0;
+}
+
+static long op_close_slots(struct init *c, const struct argument *a)
+{
+	for (u32 slot = 0; slot < c->top; slot++) {
+		bool kept = false;
+		for (u32 i = 0; i < a[A_CLOSE_SLOTS_KEEP].n; i++)
+			kept |= number_at(&a[A_CLOSE_SLOTS_KEEP], i) == (i64)slot;
+		if (!kept)
+			close_slot(c, slot);
+	}
 	return 0;
 }
 
@@ -99,6 +112,24 @@ static long op_ready(struct init *c, const struct argument *a)
 }
 
 /* Blocks in open until `start` opens the other end. */
+static void leave_by_signal(int signal)
+{
+	end(128 + signal);
+}
+
+/* The first process of a pid namespace ignores what it has no handler for; a created container can be ended. execve
+ * sets the default again. */
+static void end_on_signals(void)
+{
+	static const int signals[] = {1 /* SIGHUP */, 2 /* SIGINT */, 3 /* SIGQUIT */, 15 /* SIGTERM */};
+	struct signal_action action = {.handler = (unsigned long)leave_by_signal};
+	/* Without SA_RESTORER the x86 kernel kills instead of calling; what restores is never reached. */
+	action.flags = 0x04000000;
+	action.restorer = (unsigned long)leave_by_signal;
+	for (u32 i = 0; i < sizeof signals / sizeof *signals; i++)
+		sys(rt_sigaction, signals[i], &action, NULL, 8);
+}
+
 static long op_wait_start(struct init *c, const struct argument *a)
 {
 	char buffer[32];
@@ -107,6 +138,7 @@ static long op_wait_start(struct init *c, const struct argument *a)
 	(void)a;
 	add(&path, "self/fd/");
 	add_number(&path, fifo);
+	end_on_signals();
 	do
 		fd = sys(openat, proc, path.at, O_WRONLY | O_CLOEXEC);
 	while (fd == -EINTR);
@@ -122,6 +154,7 @@ static long op_execve(struct init *c, const struct argument *a)
 	const char **argv = pointers_to(args, c->pointers);
 	const char **envp = pointers_to(&a[A_EXECVE_ENV], argv + args->n + 1);
 	const char *path = c->executable ? c->executable : args->n ? argv[0] : "";
+	close_from(3 + (int)c->preserved, c->sock >= 0 ? c->sock : c->fifo);
 	long error = sys(execve, path, argv, envp);
 	FAIL(c, error, "exec ", path, ": ");
 	add_error(&c->detail, -error);

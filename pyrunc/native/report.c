@@ -26,6 +26,8 @@ struct init {
 	const char **pointers; /* room for the lists of one operation */
 	const char *executable;
 	bool mask_attached, null_attached;
+	bool inside;  /* the rootfs is / */
+	i64 preserved; /* descriptors from 3 on that the process keeps */
 	u32 exit_code; /* for FAILED */
 	u32 top;       /* slots below were used */
 	int argc;
@@ -106,10 +108,13 @@ static long tell(struct init *c, u32 kind, u32 value, long error)
 	return sent;
 }
 
+/* A seccomp filter may forbid to exit; then only a fault ends the process. */
 static _Noreturn void end(int status)
 {
+	sys(exit_group, status);
+	sys(exit, status);
 	for (;;)
-		sys(exit_group, status);
+		__builtin_trap();
 }
 
 /* Waits for the runtime's byte.  When the runtime has gone nobody wants the container any more. */
@@ -215,6 +220,24 @@ static long fill(struct init *c, i64 n, long fd, const char *path)
 	if (c->top <= (u32)n)
 		c->top = (u32)n + 1;
 	return 0;
+}
+
+/* Closes for good, now: the kernel resolves the path of execve before it closes what is close-on-exec, and a
+ * symlink in the rootfs may lead through /proc/self/fd to whatever is still open (CVE-2024-21626). */
+static void close_slot(struct init *c, i64 n)
+{
+	if (n >= 0 && c->slots[n].held > 0) {
+		sys(close, c->slots[n].held - 1);
+		c->slots[n] = (struct slot){0};
+	}
+}
+
+/* All descriptors from `first` on but `keep`, which may be -1. */
+static void close_from(int first, int keep)
+{
+	if (keep > first)
+		sys(close_range, first, keep - 1, 0);
+	sys(close_range, keep >= first ? keep + 1 : first, ~0u, 0);
 }
 
 static const char *path_of(const struct init *c, i64 n)

@@ -8,7 +8,8 @@ static long set_terminal(int fd, const struct argument *a)
 	long done = sys(ioctl, fd, TIOCSPTLCK, &locked);
 	if (done == 0)
 		done = sys(ioctl, fd, TCGETS, &settings);
-	settings.c_oflag &= ~(tcflag_t)ONLCR; /* the payload's \n arrives as \n, as with runc */
+	if (!a[A_OPEN_PTY_ONLCR].i)
+		settings.c_oflag &= ~(tcflag_t)ONLCR;
 	if (done == 0)
 		done = sys(ioctl, fd, TCSETS, &settings);
 	if (done == 0 && (size.ws_row || size.ws_col))

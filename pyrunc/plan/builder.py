@@ -47,6 +47,7 @@ class Builder:
         "namespaces",
         "next_slot",
         "parent",
+        "pinned",
         "problems",
         "request",
         "runtime",
@@ -69,6 +70,7 @@ class Builder:
         self.setgroups_denied = False  # by the kernel, in the container's user namespace
         self.cgroups: dict[str, str] = {}
         self.next_slot = SLOT_FIRST
+        self.pinned: dict[str, int] = {}  # destination of a procfs or sysfs -> slot of its mount
         #: OCI namespace type -> path to join, or "" for a new one
         self.namespaces: dict[str, str] = {
             ns["type"]: ns.get("path", "") for ns in (spec.get("linux") or {}).get("namespaces") or ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyrunc.plan import cgroups, devices, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
 from pyrunc.plan.builder import Builder, Plan
-from pyrunc.plan.ops import SLOT_FIFO, SLOT_PROC, Op
+from pyrunc.plan.ops import SLOT_FIFO, SLOT_PROC, SLOT_TTY, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,14 +38,17 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     namespaces.names(b)
     rootfs.finish(b)
 
+    # Whatever leads back to the host is closed before a path of the container is walked.
+    b.on_container("", "close_slots", (SLOT_PROC, SLOT_FIFO, SLOT_TTY))
+
     process = spec["process"]
     limits.apply(b, process)
-    identity.assume(b, process)
+    identity.assume(b, process, default_umask=0o022)
     security.before_ready(b, process)
     b.on_container("", "ready")
     b.on_container("", "wait_start")
-    hooks.start_container(b)
     security.before_execve(b, process)
+    hooks.start_container(b)
     identity.execute(b, process, request["extra_env"])
     # Behind whatever is opened with the host's eyes.
     namespaces.join(b)

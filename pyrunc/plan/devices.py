@@ -66,7 +66,7 @@ def populate(b: Builder) -> None:
         for path, to in SYMLINKS.items():
             b.on_container("linux.devices", "symlink", path, to)
     if process.get("terminal"):
-        b.on_container("process.terminal", "open_pty", *terminal_size(b, process), 1)
+        b.on_container("process.terminal", "open_pty", *terminal_size(b, process), 1, newline(b))
 
 
 def terminal_size(b: Builder, process: Process) -> tuple[int, int]:
@@ -75,6 +75,12 @@ def terminal_size(b: Builder, process: Process) -> tuple[int, int]:
         return b.request["terminal_size"]
     size = process.get("consoleSize")
     return (size["height"], size["width"]) if size else (0, 0)
+
+
+def newline(b: Builder) -> int:
+    """Whether the pty turns ``\\n`` into ``\\r\\n``: not for the caller's own terminal, which does that itself (as in
+    runc; who listens on a console socket decides for itself)."""
+    return int(not b.request["serves_terminal"])
 
 
 def _node(b: Builder, where: str, path: str, mode: int, major: int, minor: int, uid: int, gid: int) -> None:

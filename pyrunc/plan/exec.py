@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pyrunc.plan import identity, limits, security
 from pyrunc.plan.builder import Builder, Plan
-from pyrunc.plan.devices import terminal_size
+from pyrunc.plan.devices import newline, terminal_size
 from pyrunc.plan.kernel import CLONE_NEWUSER, O_PATH
-from pyrunc.plan.ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, Op
+from pyrunc.plan.ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, SLOT_TTY, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,13 @@ def execute(
     namespaces: int,
     cgroups: Iterable[str],
     setgroups_denied: bool,
+    chrooted: bool,
 ) -> Plan:
-    """``namespaces`` are the CLONE_NEW* flags of those that differ from the caller's; ``cgroups``
-    the directories to join; ``setgroups_denied`` is what /proc/PID/setgroups says.  Pure.  Raises SpecError with everything that this host cannot do.
+    """``namespaces`` are the CLONE_NEW* flags of those that differ from the caller's; ``cgroups`` the directories to
+    join; ``setgroups_denied`` is what /proc/PID/setgroups says; ``chrooted``: the container's root is not that of its
+    mount namespace, and the caller presets slot ROOT.
+
+    Pure.  Raises SpecError with everything that this host cannot do.
     """
     b = Builder({**spec, "process": process}, facts, request)
     b.next_slot = SLOT_PIDFD + 1
@@ -41,7 +45,9 @@ def execute(
     limits.exec_affinity(b, process)
     # A process of the container could trace us before execve, as soon as we share its namespaces.
     b.on_host("", "dumpable", 0)
-    b.on_host("", "open_proc", SLOT_PROC)
+    labelled = bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
+    if labelled:
+        b.on_host("", "open_proc", SLOT_PROC)
     into = _join_cgroups(b, cgroups, namespaces)
     if namespaces:
         b.on_host("linux.namespaces", "join_pidfd", SLOT_PIDFD, namespaces)
@@ -51,9 +57,14 @@ def execute(
     b.on_container("", "setsid")
     if not request["no_new_keyring"]:
         b.on_container("", "session_keyring", "_ses." + request["id"])
+    if chrooted:
+        b.on_container("root.path", "chroot")
     if process.get("terminal"):
-        b.on_container("process.terminal", "open", SLOT_ROOT, "/", O_PATH)
-        b.on_container("process.terminal", "open_pty", *terminal_size(b, process), 0)
+        if not chrooted:
+            b.on_container("process.terminal", "open", SLOT_ROOT, "/", O_PATH)
+        b.on_container("process.terminal", "open_pty", *terminal_size(b, process), 0, newline(b))
+    # Whatever leads back to the host is closed before a path of the container is walked.
+    b.on_container("", "close_slots", (SLOT_PROC, SLOT_TTY) if labelled else (SLOT_TTY,))
     limits.apply(b, process)
     identity.assume(b, process)
     security.before_ready(b, process)

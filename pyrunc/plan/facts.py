@@ -48,4 +48,5 @@ if TYPE_CHECKING:
         preserve_fds: int
         cgroup_manager: str  # "cgroupfs" or "disabled"
         extra_env: list[str]  # LISTEN_FDS and the like, appended to process.env
-        terminal_size: tuple[int, int] | None  # rows and columns of the caller's terminal, where it serves the pty
+        serves_terminal: bool  # the runtime shows the pty on its own terminal, not a receiver on a console socket
+        terminal_size: tuple[int, int] | None  # rows and columns of the caller's terminal, where that is so

@@ -44,7 +44,10 @@ REASONS = {
     ("attach_root", "ENOTDIR"): ("is not a directory", ""),
     ("mknod", "EPERM"): ("", "creating devices needs CAP_MKNOD in the host's user namespace"),
     ("seccomp", "EINVAL"): ("the kernel refuses the filter or its flags", ""),
-    ("scheduler", "EPERM"): ("", "this policy needs CAP_SYS_NICE"),
+    ("scheduler", "EPERM"): (
+        "",
+        "this policy needs CAP_SYS_NICE, and on cgroup v1 realtime in the container's cpu cgroup",
+    ),
     ("pivot_root", "EINVAL"): ("", "on an initramfs, use --no-pivot"),
 }
 

@@ -26,8 +26,11 @@ def adjust_oom(b: Builder) -> None:
         b.on_parent("process.oomScoreAdj", "oom_score_adj", value)
 
 
-def assume(b: Builder, process: Process) -> None:
-    """Become the process's user, in its directory, with everything but the final capabilities."""
+def assume(b: Builder, process: Process, default_umask: int | None = None) -> None:
+    """Become the process's user, in its directory, with everything but the final capabilities.
+
+    Without ``default_umask`` the caller's stays, where the config has none.
+    """
     user = process.get("user") or {}
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     if process.get("terminal"):
@@ -50,8 +53,9 @@ def assume(b: Builder, process: Process) -> None:
     if (b.spec.get("annotations") or {}).get(KEEP_GROUPS) == "1":
         set_groups = 0
     b.on_container("process.user", "ids", uid, gid, groups, set_groups)
-    if "umask" in user:
-        b.on_container("process.user.umask", "umask", user["umask"])
+    umask = user.get("umask", default_umask)
+    if umask is not None:
+        b.on_container("process.user.umask", "umask", umask)
     b.on_container("process.cwd", "chdir", cwd, 0)
     b.on_container("process.args[0]", "find_executable", process["args"][0], search_path(process.get("env") or ()))
 
@@ -62,7 +66,8 @@ def search_path(env: Sequence[str]) -> tuple[str, ...]:
     for entry in env:
         if entry.startswith("PATH="):
             path = entry[5:]
-    return tuple(part or "." for part in path.split(":")) if path else ()
+    # A directory relative to cwd, or an empty one, which means cwd, is no place to find programs (as in Go and runc).
+    return tuple(part for part in path.split(":") if part.startswith("/"))
 
 
 def capabilities(b: Builder, process: Process) -> None:

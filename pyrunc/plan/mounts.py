@@ -7,6 +7,7 @@ except that a tmpfs becomes read-only last: other mounts may need mount points i
 
 from __future__ import annotations
 
+from pyrunc.errors import Violation
 from pyrunc.plan import cgroup_mounts, rootfs
 from pyrunc.plan.kernel import (
     AT_RECURSIVE,
@@ -90,8 +91,13 @@ def target(b: Builder, where: str, path: str, create: int, *, like: int = -1, fl
 def bind(b: Builder, where: str, mount: Mount, destination: str, options: Options) -> None:
     for index, option in options.data:
         b.problem(f"{where}.options[{index}]", f'"{option}" means nothing for a bind mount')
-    for name in options.superblock:
-        b.problem(f"{where}.options", f'"{name}" belongs to the file system; a bind mount cannot change it')
+    if options.tmpcopyup:
+        b.problem(f"{where}.options", '"tmpcopyup" is for tmpfs')
+    if options.ms_flags:
+        reason = (
+            "sync, dirsync, mand, lazytime and the like belong to the file system; a bind mount does not change them"
+        )
+        b.warnings.append(Violation(f"{where}.options", reason))
     source = mount.get("source") or ""
     if not source:
         b.problem(where + ".source", "required for a bind mount, but missing")
@@ -115,6 +121,8 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
         b.on_container(where + ".options", "mount_attr", slot, 0, 0, flags & ~MS_REC, recursive, -1)
     attributes(b, where, slot, options, inherited=True)
     b.on_container(where, "attach", slot, place)
+    if destination in ("/proc", "/sys") and not options.copy_symlink:
+        b.pinned[destination] = slot  # podman's --pid=host binds the host's
 
 
 def _wants_id_map(mount: Mount, options: Options) -> bool:
@@ -229,5 +237,7 @@ def file_system(b: Builder, where: str, mount: Mount, destination: str, options:
         b.on_container(where + ".options", "copy_up", place, slot)
     attributes(b, where, slot, options, inherited=False)
     b.on_container(where, "attach", slot, place)
+    if kind in ("proc", "sysfs"):
+        b.pinned[destination] = slot
     if late_read_only:
         b.before_pivot(where + ".options", "mount_attr", slot, MOUNT_ATTR_RDONLY, 0, 0, 0, -1)

@@ -143,6 +143,7 @@ def configure(b: Builder) -> None:
         b.on_container(where, "enter_time_ns")
     if b.new("network"):
         b.on_container(_where(b, "network"), "loopback_up")
+    if "network" in b.namespaces:
         for name, device in ((b.spec.get("linux") or {}).get("netDevices") or {}).items():
             b.on_parent(f"linux.netDevices.{name}", "move_net_device", name, device.get("name") or name)
 

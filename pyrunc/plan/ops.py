@@ -97,9 +97,9 @@ INIT: Final = {
     "mknod":              "path:s mode:i:mknod major:i minor:i uid:i gid:i",
     "symlink":            "path:s to:s",
     "open_null":          "slot:n",                       # the host's /dev/null, character device 1:3 or failure
-    "mask":               "path:s",                       # /dev/null over files, slot MASK over directories
-    "readonly_path":      "path:s",
-    "open_pty":           "rows:i columns:i mount:i",     # master goes to the runtime; slave stays in slot TTY
+    "mask":               "base:n path:s",                # /dev/null over files, slot MASK over directories
+    "readonly_path":      "base:n path:s",
+    "open_pty":           "rows:i columns:i mount:i onlcr:i",  # master goes to the runtime; slave stays in slot TTY
     "container_hook":     "kind:s path:s args:l env:l timeout:i state:l",
     "pivot_root":         "",
     "move_root":          "path:s",
@@ -118,6 +118,7 @@ INIT: Final = {
     "chdir":              "path:s early:i",               # early: before the user changes; EACCES is not final
     "tty_stdio":          "uid:i",                        # slot TTY becomes stdio and the controlling terminal
     "stdio_owner":        "uid:i",                        # fchown of stdio that is not a terminal of somebody else
+    "close_slots":        "keep:v",                       # all others: no descriptor of the host meets a path inside
     "bounding":           "keep:i:caps",
     "ids":                "uid:i gid:i groups:v setgroups:i",
     "umask":              "mode:i:octal",

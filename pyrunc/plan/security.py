@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Process, Seccomp, Spec
 
 
+#: crun's annotation for seccomp.listenerPath
+SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
+
+
 def sysctls(b: Builder) -> None:
     """Written through the host's procfs, which shows the writer's namespaces; never through the container's."""
     for key, value in ((b.spec.get("linux") or {}).get("sysctl") or {}).items():
@@ -32,7 +36,7 @@ def listener_path(spec: Spec) -> str:
     seccomp = (spec.get("linux") or {}).get("seccomp")
     if not seccomp:
         return ""
-    return seccomp.get("listenerPath") or (spec.get("annotations") or {}).get("run.oci.seccomp.receiver", "")
+    return seccomp.get("listenerPath") or (spec.get("annotations") or {}).get(SECCOMP_RECEIVER, "")
 
 
 def before_ready(b: Builder, process: Process) -> None:

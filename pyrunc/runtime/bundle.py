@@ -64,6 +64,7 @@ def request(
     preserve_fds: int = 0,
     cgroup_manager: str = "cgroupfs",
     extra_env: list[str] | None = None,
+    serves_terminal: bool = False,
     terminal_size: tuple[int, int] | None = None,
 ) -> Request:
     return {
@@ -75,6 +76,7 @@ def request(
         "preserve_fds": preserve_fds,
         "cgroup_manager": cgroup_manager,
         "extra_env": extra_env or [],
+        "serves_terminal": serves_terminal,
         "terminal_size": terminal_size,
     }
 

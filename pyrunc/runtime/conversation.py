@@ -74,8 +74,9 @@ class Conversation:
                 self.master = message.fd
             elif kind == helper.LISTENER:
                 try:
-                    if self.listener is not None:
-                        self.listener(message.fd)
+                    if self.listener is None:
+                        raise HostError("a seccomp listener that nobody has asked for")
+                    self.listener(message.fd)
                 finally:
                     posix.close(message.fd)
                 init.go_on()

@@ -10,7 +10,6 @@ from pyrunc.errors import PyruncError
 from pyrunc.host import execute, helper, process, residue
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
-from pyrunc.plan.security import listener_path
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import clock, inherited
@@ -143,6 +142,7 @@ class Creation:
             preserve_fds=descriptors,
             cgroup_manager=options.cgroup_manager,
             extra_env=env,
+            serves_terminal=options.serves_terminal,
             terminal_size=inherited.terminal_size() if terminal and options.serves_terminal else None,
         )
         self.plan = plan_create(self.spec, self.facts, request)
@@ -207,24 +207,9 @@ class Creation:
         return dumps(document(self.state, machine.CREATING, self.state["pid"]))
 
     def _send_listener(self, fd: int) -> None:
-        from pyrunc.host import agent
-        from pyrunc.runtime.state import document
+        from pyrunc.runtime import notify
 
-        seccomp = self.spec["linux"]["seccomp"]
-        message: dict[str, object] = {
-            "ociVersion": self.spec["ociVersion"],
-            "fds": ["seccompFd"],
-            "pid": self.state["pid"],
-            "metadata": seccomp.get("listenerMetadata", ""),
-            "state": document(self.state, machine.CREATING, self.state["pid"]),
-        }
-        agent.send_descriptor(
-            listener_path(self.spec),
-            dumps(message).encode(),
-            fd,
-            where="linux.seccomp.listenerPath",
-            hint="the seccomp agent must listen there before the container is created",
-        )
+        notify.send(self.spec, self.state, machine.CREATING, self.state["pid"], fd)
 
     def _undo(self, error: BaseException, context: execute.Context, rootfs: str) -> None:
         """Take everything back; what cannot be is added to the error."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _signal
+
 from pyrunc.errors import StateError
-from pyrunc.host import files
+from pyrunc.host import files, process
 from pyrunc.runtime import state as states
 from pyrunc.runtime.destroy import destroy
 from pyrunc.state import machine
@@ -20,7 +22,10 @@ def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> N
             return
         if not force:
             record.load()  # says best what is wrong with a directory that is no container
-        record.lock()
+        if force and not record.lock(wait=False):
+            _kill_first(record)
+        if not record.locked:
+            record.lock()
         try:
             found, status = states.current(record)
         except StateError:
@@ -32,3 +37,13 @@ def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> N
         if not force:
             machine.require("delete", status, id)
         destroy(record, found, warn)
+
+
+def _kill_first(record: Record) -> None:
+    """Somebody holds the lock: a creation or a start that may wait for a process that is stopped or hangs."""
+    try:
+        found = record.load()
+        if found["pid"]:
+            process.signal(found["pid"], found["start_time"], _signal.SIGKILL)
+    except (StateError, ProcessLookupError):
+        return  # there is no process yet, or no more: the lock will be given back

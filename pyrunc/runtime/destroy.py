@@ -21,7 +21,14 @@ KILL_SECONDS = 10
 
 def stop(state: State) -> None:
     """Kill everything that belongs to the container and wait until its first process has ended."""
-    cgroups.signal_all(state["cgroups"], _signal.SIGKILL)
+    try:
+        cgroups.signal_all(state["cgroups"], _signal.SIGKILL)
+    finally:
+        # Whatever the container has made of its cgroups: its first process ends, and a pid namespace with it.
+        _stop_first(state)
+
+
+def _stop_first(state: State) -> None:
     if not state["pid"]:
         return
     try:

@@ -83,6 +83,7 @@ def exec_(
         rootless=rootless,
         preserve_fds=preserve_fds,
         cgroups=cgroups,
+        serves_terminal=here,
         terminal_size=inherited.terminal_size() if here else None,
     )
     try:
@@ -128,6 +129,8 @@ def derive(
     if additional_gids:
         identity["additionalGids"] = [*(identity.get("additionalGids") or ()), *additional_gids]
     task["user"] = identity
+    if not task["cwd"].startswith("/"):
+        raise UsageError(f"--cwd {task['cwd']}: cwd must be an absolute path")
     if caps:
         from pyrunc.plan.capabilities import CAPS
 

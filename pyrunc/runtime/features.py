@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pyrunc.host import seccomp
 from pyrunc.plan import capabilities, kernel, mount_options
+from pyrunc.plan.identity import KEEP_GROUPS
+from pyrunc.plan.security import SECCOMP_RECEIVER
 from pyrunc.runtime import version
 from pyrunc.spec.unimplemented import NOT_IMPLEMENTED
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
-#: Annotations of config.json that can weaken what the rest of it says (security.md): none is implemented.
-UNSAFE_ANNOTATIONS: tuple[str, ...] = ()
+#: Annotations of config.json that can weaken what the rest of it says (security.md).
+UNSAFE_ANNOTATIONS = (KEEP_GROUPS, SECCOMP_RECEIVER)
 
 
 def document() -> dict[str, Any]:

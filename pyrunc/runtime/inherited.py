@@ -37,11 +37,13 @@ def check_descriptors(count: int) -> None:
 def listen_fds(preserve: int) -> tuple[list[str], int]:
     """Socket activation (sd_listen_fds(3)): what goes into the environment, and how many descriptors in all.
 
-    As in runc, the caller's sockets come first and are addressed to pid 1; ``preserve`` more follow.
+    As in runc, the caller's sockets come first and are addressed to pid 1; ``preserve`` more follow.  A LISTEN_PID
+    of somebody else means that they were never for us.
     """
     environment = posix.environ
     count = environment.get(b"LISTEN_FDS", b"").decode("ascii", "replace")
-    if not (count.isascii() and count.isdigit() and int(count)):
+    ours = environment.get(b"LISTEN_PID", b"") == b"%d" % posix.getpid()
+    if not (ours and count.isascii() and count.isdigit() and int(count)):
         return [], preserve
     env = [f"LISTEN_FDS={count}", "LISTEN_PID=1"]
     names = environment.get(b"LISTEN_FDNAMES")

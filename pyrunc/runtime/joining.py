@@ -10,6 +10,7 @@ from pyrunc.plan.exec import SLOT_PIDFD
 from pyrunc.plan.exec import execute as plan_exec
 from pyrunc.plan.kernel import NAMESPACES
 from pyrunc.plan.mounts import normal
+from pyrunc.plan.ops import SLOT_ROOT
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import inherited
@@ -37,6 +38,7 @@ def join(
     preserve_fds: int = 0,
     cgroups: Sequence[str] = (),
     stdio: Sequence[int] = (0, 1, 2),
+    serves_terminal: bool = False,
     terminal_size: tuple[int, int] | None = None,
 ) -> Conversation:
     """Start ``task`` in the container; returns when it has been executed.  The process is our child.
@@ -52,13 +54,21 @@ def join(
         no_new_keyring=state["no_new_keyring"],
         preserve_fds=preserve_fds,
         cgroup_manager=state["cgroup_manager"],
+        serves_terminal=serves_terminal,
         terminal_size=terminal_size,
     )
     try:
         pidfd = process.open_pidfd(state["pid"], state["start_time"])
     except ProcessLookupError:
         raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
+    slots = {SLOT_PIDFD: pidfd}
     try:
+        if state["joined_mounts"]:
+            slots[SLOT_ROOT] = posix.open(
+                f"/proc/{state['pid']}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
+            )
+            if process.state(state["pid"], state["start_time"]) != "running":
+                raise StateError(machine.REFUSALS["exec", machine.STOPPED])
         plan = plan_exec(
             spec,
             task,
@@ -67,6 +77,7 @@ def join(
             namespaces=_foreign_namespaces(state["pid"]),
             cgroups=directories(state["cgroups"], cgroups),
             setgroups_denied=_setgroups_denied(state["pid"]),
+            chrooted=bool(state["joined_mounts"]),
         )
         for warning in plan.warnings:
             warn(str(warning))
@@ -77,7 +88,7 @@ def join(
         text = dumps(states.document(state, machine.RUNNING, state["pid"]))
         context = execute.Context(lambda: text, state["bundle"], warn)
         try:
-            init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots={SLOT_PIDFD: pidfd})
+            init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots=slots)
 
             def on_cloned() -> None:
                 context.pid = talk.pid
@@ -86,6 +97,12 @@ def join(
                 for todo in after.get(op, ()):
                     execute.execute(todo, context)
 
+            def on_listener(fd: int) -> None:
+                from pyrunc.runtime import notify
+
+                notify.send(spec, state, machine.RUNNING, talk.pid, fd)
+
+            talk.listener = on_listener
             talk.run(init, on_cloned, on_sync)
             if not talk.pid:
                 raise talk.died()
@@ -95,7 +112,8 @@ def join(
             raise
         return talk
     finally:
-        posix.close(pidfd)
+        for fd in slots.values():
+            posix.close(fd)
 
 
 def _foreign_namespaces(pid: int) -> int:

@@ -27,19 +27,21 @@ def kill(root: str, id: str, signal: str = "SIGTERM", *, all: bool = False) -> N
     found = record.load()
     current = status(record, found)
     if all:
-        # As in runc: what a stopped container has left in its cgroups may be signalled, too.
-        if current == machine.STOPPED and not cgroups.procs(found["cgroups"]):
-            machine.require("kill", current, id)
+        # As in runc: what a stopped container has left in its cgroups is signalled, too, and nothing is no error.
         cgroups.signal_all(found["cgroups"], number)
         if not found["cgroups"]:
+            machine.require("kill", current, id)
             send(found, number)
         return
     machine.require("kill", current, id)
-    if number == _signal.SIGKILL and not found["own_pid_namespace"]:
-        # Nobody else ends the others when the first process goes: there is no pid namespace to die with it.
+    if number == _signal.SIGKILL and (current == machine.PAUSED or not found["own_pid_namespace"]):
+        # Nobody else ends the others when the first process goes without a pid namespace to die with it; and what
+        # is frozen on v1 ends only when it is thawed, which this does.
         cgroups.signal_all(found["cgroups"], number)
+        _see_it_end(found)
+        return
     send(found, number)
-    if number == _signal.SIGKILL and current != machine.PAUSED:
+    if number == _signal.SIGKILL:
         _see_it_end(found)
 
 

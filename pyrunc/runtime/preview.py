@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.plan import create, describe
 from pyrunc.runtime import bundle as bundles
 from pyrunc.spec.jsontext import dumps, dumps_pretty
@@ -16,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def plan(bundle: str, root: str, *, cgroup_manager: str, rootless: str) -> Plan:
-    """The plan of create for the bundle, with its directory's name as id.
+    """The plan of create for the bundle.  The id is always the same, so that equal bundles have equal plans.
 
     Nothing is touched: the seccomp filter stays empty, and sources of mounts are not looked at.
     """
     spec, _ = bundles.load(bundle)
-    id = os.path.basename(bundle)
+    id = "container"
     request = bundles.request(id, bundle, f"{root}/{id}", cgroup_manager=cgroup_manager)
     return create.create(spec, bundles.facts(rootless), request)
 

@@ -21,6 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.state.store import State
 
+#: One byte, and one record at most.
+RECORD_LIMIT = 1 + 16 + 4000
+
 
 def start(root: str, id: str) -> None:
     with Record(root, id) as record:
@@ -72,6 +75,8 @@ def _read(fifo: int, pidfd: int) -> bytes:
         part = _available(fifo)
         if part:
             data += part
+            if len(data) > RECORD_LIMIT:
+                return data
         elif part is None and pidfd not in ready:
             # Nothing to read yet: no writer has come, or it is still at work.
             continue

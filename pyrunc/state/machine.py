@@ -26,7 +26,7 @@ LEGAL = {
 REFUSALS = {
     ("start", CREATING): "cannot start a container that is still being created",
     ("start", RUNNING): "cannot start an already running container",
-    ("start", PAUSED): "cannot start a container that is paused",
+    ("start", PAUSED): "cannot start a container in the paused state",
     ("start", STOPPED): "cannot start a container that has stopped",
     ("kill", CREATING): "container not running",
     ("kill", STOPPED): "container not running",
@@ -45,7 +45,7 @@ def require(verb: str, status: str, id: str) -> None:
     if reason is None:  # the one text with the id in it
         reason = f"cannot delete container {id} that is not stopped: {status}"
     hint = {
-        ("exec", PAUSED): "use --ignore-paused to do it all the same",
+        ("exec", PAUSED): "use --ignore-paused to override",
         ("delete", RUNNING): "kill it first, or use --force",
         ("delete", PAUSED): "resume and kill it first, or use --force",
         ("delete", CREATING): "use --force if its creator is gone",

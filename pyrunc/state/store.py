@@ -53,8 +53,11 @@ def check_id(id: str) -> None:
     """Raise StateError unless ``id`` may name a directory; the same characters as runc's."""
     if not id:
         raise StateError("container ID cannot be empty")
-    if id in (".", "..") or not _ID_CHARACTERS.issuperset(id):
-        raise StateError(f"invalid container ID format: {id!r}", hint="allowed are letters, digits and _ + - .")
+    if id.startswith(".") or not _ID_CHARACTERS.issuperset(id):
+        raise StateError(
+            f"invalid container ID format: {id!r}",
+            hint="allowed are letters, digits and _ + - ., the last not at the start",
+        )
     if len(id) > ID_LIMIT or len(id) > 255:
         raise StateError(f"invalid container ID format: {len(id)} characters", hint="at most 255 are allowed")
 
@@ -88,11 +91,11 @@ class Record:
         """Make the directory and hold its lock; StateError if the id is in use."""
         root = files.parent(self.directory)
         try:
-            files.make_directories(root, 0o711)
+            files.make_directories(root, 0o700)
         except OSError as error:
             raise wrap(error, root) from None
         try:
-            posix.mkdir(self.directory, 0o711)
+            posix.mkdir(self.directory, 0o700)
         except FileExistsError:
             raise StateError(f"container with given ID already exists: {self.id}") from None
         except OSError as error:
@@ -118,6 +121,10 @@ class Record:
             raise self.missing()
         self._lock = fd
         return True
+
+    @property
+    def locked(self) -> bool:
+        return self._lock >= 0
 
     def close(self) -> None:
         if self._lock >= 0:

@@ -58,6 +58,7 @@ def request(**changes: object) -> Request:
         "preserve_fds": 0,
         "cgroup_manager": "cgroupfs",
         "extra_env": [],
+        "serves_terminal": False,
         "terminal_size": None,
     }
     found.update(changes)  # type: ignore[typeddict-item]

@@ -182,7 +182,12 @@ def test_capabilities_that_the_kernel_does_not_have_are_left_out() -> None:
             "open_tree /srv",
             "mounts[3].source: /srv: source does not exist (ENOENT) (create it on the host, or remove the mount)",
         ),
-        (Op("execve", ((), ()), "process.args"), 8, "exec /x: exec format error", "exec /x: exec format error"),
+        (
+            Op("execve", ((), ()), "process.args"),
+            8,
+            "exec /x: exec format error",
+            "exec /x: exec format error (process.args)",
+        ),
         (Op("hostname", ("h",), "hostname"), 22, "", "hostname: hostname h: bad (EINVAL)"),
     ],
 )
