@@ -45,7 +45,7 @@ def output(capfd: pytest.CaptureFixture[str], *words: str, root: Path) -> str:
 def test_an_empty_root_is_a_header(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert output(capfd, "list", root=tmp_path) == HEADER
     assert output(capfd, "list", "-q", root=tmp_path) == ""
-    assert json.loads(output(capfd, "list", "-f", "json", root=tmp_path)) == []
+    assert json.loads(output(capfd, "list", "-f", "json", root=tmp_path)) is None
 
 
 def test_columns_are_as_wide_as_their_longest_cell(container: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +113,7 @@ def test_ps_of_a_stopped_container_is_a_header(
 ) -> None:
     monkeypatch.setattr(states, "status", lambda _record, _state: "stopped")
     assert output(capfd, "ps", "one", root=container.parent).count("\n") == 1
-    assert output(capfd, "ps", "--format", "json", "one", root=container.parent) == "[]\n"
+    assert output(capfd, "ps", "--format", "json", "one", root=container.parent) == "null\n"
 
 
 def test_ps_needs_a_column_of_pids(container: Path, monkeypatch: pytest.MonkeyPatch) -> None:

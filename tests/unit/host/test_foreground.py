@@ -49,7 +49,7 @@ def read_until(fd: int, wanted: bytes) -> bytes:
         except OSError:  # EIO: the other side is closed
             data = b""
         assert data, got
-        got += data
+        got += data.replace(b"\r", b"")  # both terminals process output here
     return got
 
 
