@@ -28,9 +28,7 @@ def make_rootfs(path: Path) -> None:
     for name in DIRECTORIES:
         (path / name).mkdir(parents=True, exist_ok=True)
     (path / "tmp").chmod(0o1777)
-    (path / "etc/passwd").write_text(
-        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
-    )
+    (path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n")
     (path / "etc/group").write_text("root:x:0:\ntty:x:5:\nuser:x:1000:\nextra:x:2000:user\n")
     shutil.copy(programs.static("probe"), path / "bin/probe")
     busybox = programs.busybox()

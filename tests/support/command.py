@@ -26,10 +26,7 @@ class Result:
         self.stderr = stderr
 
     def __repr__(self) -> str:
-        return (
-            f"{' '.join(self.command)}\n-> {self.status}\n"
-            f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
-        )
+        return f"{' '.join(self.command)}\n-> {self.status}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
 
 
 def run(

@@ -24,9 +24,7 @@ def static() -> tuple[str, ...]:
 def _links_statically(words: list[str]) -> bool:
     with tempfile.TemporaryDirectory(prefix="pyrunc-cc-") as folder:
         source = Path(folder, "empty.c")
-        source.write_text(
-            '#include <linux/types.h>\n#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
-        )
+        source.write_text('#include <linux/types.h>\n#include <stdio.h>\nint main(void) { return puts("") < 0; }\n')
         done = subprocess.run(
             [*words, "-static", "-o", os.path.join(folder, "empty"), os.fspath(source)],
             stdin=subprocess.DEVNULL,

@@ -116,9 +116,7 @@ def _libseccomp() -> str:
 
 
 def _seccomp() -> str:
-    return (
-        "" if Path("/proc/sys/kernel/seccomp/actions_avail").exists() else "the kernel has no seccomp filters"
-    )
+    return "" if Path("/proc/sys/kernel/seccomp/actions_avail").exists() else "the kernel has no seccomp filters"
 
 
 def _idmapped_mounts() -> str:

@@ -27,9 +27,7 @@ def snapshot() -> dict[str, str]:
     return {**_mounts(), **_cgroups(), **_processes(), **_states()}
 
 
-def left_behind(
-    before: dict[str, str], after: dict[str, str], marks: tuple[str, ...], strict: bool
-) -> list[str]:
+def left_behind(before: dict[str, str], after: dict[str, str], marks: tuple[str, ...], strict: bool) -> list[str]:
     """Descriptions of what is only in ``after`` and carries one of ``marks``; ``strict`` as told above."""
     found = []
     for key, line in sorted(after.items()):
@@ -51,12 +49,25 @@ def _mounts() -> dict[str, str]:
     return found
 
 
+DEPTH = 12
+
+
 def _cgroups() -> dict[str, str]:
     found = {}
-    for point in set(cgroup_mounts().values()):
-        for folder, _, _ in os.walk(point):
-            found[f"cgroup {folder}"] = f"cgroup: {folder}"
+    # No deeper than any container nests them: one that is left behind is seen by its upper directories.
+    level = sorted(set(cgroup_mounts().values()))
+    for _ in range(DEPTH):
+        found.update({f"cgroup {folder}": f"cgroup: {folder}" for folder in level})
+        level = [below for folder in level for below in _directories(folder)]
     return found
+
+
+def _directories(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []  # its container has gone
 
 
 def _processes() -> dict[str, str]:
