@@ -6,12 +6,10 @@ kernel: Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst
 from __future__ import annotations
 
 import _signal
-import errno
 import posix
 import time
 
 from pyrunc.errors import HostError
-from pyrunc.host import failure
 from pyrunc.host.cgroups import tree
 
 TYPE_CHECKING = False
@@ -31,7 +29,8 @@ def frozen(freezer: str) -> bool:
 def signal_all(cgroups: Mapping[str, str], number: int) -> None:
     """Freeze, signal, thaw; for SIGKILL again until nothing is left, or HostError.
 
-    What was paused before stays paused, unless it is to be killed: a v1 freezer holds even SIGKILL back.
+    What was paused before stays paused, unless it is to be killed: a v1 freezer holds even SIGKILL back, also one
+    that the container has made below its own.
     """
     directories = list(dict.fromkeys(cgroups.values()))
     freezer = cgroups.get("freezer", "")
@@ -44,10 +43,12 @@ def signal_all(cgroups: Mapping[str, str], number: int) -> None:
         try:
             if stop:
                 _freeze(freezer)
-            pids = _send(directories, number)
+            pids = tree.send([pid for directory in directories for pid in tree.procs(directory)], number)
         finally:
-            if stop or (kill and paused):
-                _set_state(freezer, "THAWED")
+            if kill and freezer:
+                _thaw_all(freezer)
+            elif stop:
+                tree.write_if_there(freezer + "/freezer.state", "THAWED")
         if not kill or not pids:
             return
         left = deadline - time.monotonic()
@@ -59,35 +60,17 @@ def signal_all(cgroups: Mapping[str, str], number: int) -> None:
         tree.wait_for_exit(pids, left)
 
 
-def _send(directories: list[str], number: int) -> list[int]:
-    """Signal each process once; returns those that were there, without this one."""
-    pids: dict[int, None] = {}
-    for directory in directories:
-        pids.update(dict.fromkeys(tree.procs(directory)))
-    pids.pop(posix.getpid(), None)
-    for pid in list(pids):
-        try:
-            posix.kill(pid, number)
-        except ProcessLookupError:
-            del pids[pid]
-    return list(pids)
-
-
 def _freeze(freezer: str) -> None:
     """Freeze as far as it goes in the time: who is not frozen by then is signalled all the same."""
     deadline = time.monotonic() + FREEZE_SECONDS
-    _set_state(freezer, "FROZEN")
+    tree.write_if_there(freezer + "/freezer.state", "FROZEN")
     while tree.read(freezer + "/freezer.state").strip() == "FREEZING" and time.monotonic() < deadline:
         # Reading is what makes the kernel look again (freezer_read); there is no event to wait for.
         time.sleep(0.0005)
 
 
-def _set_state(freezer: str, value: str) -> None:
-    try:
-        tree.write(freezer + "/freezer.state", value)
-    except FileNotFoundError:
-        return  # no cgroup, nobody to freeze
-    except OSError as error:
-        if error.errno != errno.ENODEV:  # removed between open and write
-            what = f"write {value} to {freezer}/freezer.state"
-            raise HostError(f"{what}: {failure.reason(error)}") from error
+def _thaw_all(freezer: str) -> None:
+    """Thaw the cgroups below, and then the one that holds them all: nobody runs who could freeze them again."""
+    for fd, name in tree.below(freezer):
+        tree.write_if_there(name + "/freezer.state", "THAWED", fd)
+    tree.write_if_there(freezer + "/freezer.state", "THAWED")

@@ -17,6 +17,7 @@ from pyrunc.host.cgroups import tree
 
 SIGKILL = int(_signal.SIGKILL)
 FREEZE_SECONDS = 0.5
+KILL_SECONDS = 10.0
 
 
 def kill(directory: str) -> None:
@@ -28,49 +29,45 @@ def kill(directory: str) -> None:
             return
         _kill_one_by_one(directory)  # Linux before 5.14
     except OSError as error:
-        if error.errno != errno.ENODEV:
+        if error.errno == errno.EOPNOTSUPP:
+            _kill_one_by_one(directory)  # the container has made its cgroup a threaded one
+        elif error.errno != errno.ENODEV:
             raise HostError(f"write 1 to {directory}/cgroup.kill: {failure.reason(error)}") from error
 
 
 def _kill_one_by_one(directory: str) -> None:
-    """Frozen processes do not fork and, on v2, still die of SIGKILL."""
-    signal_all(directory, SIGKILL)
+    """Frozen processes do not fork and, on v2, still die of SIGKILL.  Returns when they have, or HostError."""
+    deadline = time.monotonic() + KILL_SECONDS
+    while pids := signal_all(directory, SIGKILL):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise HostError(
+                f"processes survive SIGKILL: {' '.join(map(str, pids))}",
+                hint="they are in an uninterruptible system call, see /proc/PID/stack",
+            )
+        tree.wait_for_exit(pids, left)
 
 
-def signal_all(directory: str, number: int) -> None:
-    """Freeze, signal, thaw: nobody escapes by forking.  What was paused before stays paused."""
+def signal_all(directory: str, number: int) -> list[int]:
+    """Freeze, signal, thaw: nobody escapes by forking.  What was paused before stays paused.
+
+    Returns the pids that were there, without this one.
+    """
     # A caller that runs in the container's own cgroup would freeze itself for good.
     stop = not frozen(directory) and posix.getpid() not in tree.procs(directory)
     try:
         if stop:
-            _set_freeze(directory, "1")
+            tree.write_if_there(directory + "/cgroup.freeze", "1")
             _wait_for_event(directory, "frozen 1", FREEZE_SECONDS)
-        for pid in tree.procs(directory):
-            if pid == posix.getpid():
-                continue
-            try:
-                posix.kill(pid, number)
-            except ProcessLookupError:
-                continue  # it ended by itself
+        return tree.send(tree.procs(directory), number)
     finally:
         if stop:
-            _set_freeze(directory, "0")
+            tree.write_if_there(directory + "/cgroup.freeze", "0")
 
 
 def frozen(directory: str) -> bool:
     """What was asked for, not what has been reached: being frozen takes the processes a moment."""
     return tree.read(directory + "/cgroup.freeze").strip() == "1"
-
-
-def _set_freeze(directory: str, value: str) -> None:
-    try:
-        tree.write(directory + "/cgroup.freeze", value)
-    except FileNotFoundError:
-        return  # no cgroup, nobody to freeze
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            what = f"write {value} to {directory}/cgroup.freeze"
-            raise HostError(f"{what}: {failure.reason(error)}") from error
 
 
 def _wait_for_event(directory: str, line: str, seconds: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 
 from pyrunc.plan import describe
@@ -59,6 +61,13 @@ def test_every_plan_fits_the_wire_and_its_json_names_every_argument(bundle: str)
     for op, entry in zip(found.ops, describe.document(found)["ops"], strict=True):
         assert len(entry["arguments"]) == len(op.args)
         assert entry["op"] == op.name
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_a_plan_as_json_is_what_its_schema_says(bundle: str) -> None:
+    schema = json.loads((ROOT / "schemas/plan.json").read_text())
+    document = json.loads(json.dumps(describe.document(plan(bundle, hosts.root_v1()))))
+    assert list(jsonschema.Draft4Validator(schema).iter_errors(document)) == []
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
