@@ -14,9 +14,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(
-    0, str(HERE.parent)
-)  # the interpreter is isolated: nothing else puts the checkout on the path
+sys.path.insert(0, str(HERE.parent))  # the interpreter is isolated: nothing else puts the checkout on the path
 
 from bundles import rootfs  # noqa: E402
 

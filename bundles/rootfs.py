@@ -31,9 +31,7 @@ USR_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 ETC = {
     "passwd": (
-        "root:x:0:0:root:/root:/bin/sh\n"
-        "user:x:1000:1000:user:/home:/bin/sh\n"
-        "nobody:x:65534:65534:nobody:/:/bin/false\n"
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
     ),
     "group": "root:x:0:\ntty:x:5:\nuser:x:1000:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost\n::1 localhost\n",
@@ -83,9 +81,7 @@ def link_usr(rootfs: Path, config: Any) -> None:
         if host.is_symlink():
             (rootfs / name).symlink_to(os.readlink(host).lstrip("/"))
         elif host.is_dir() and f"/{name}" not in mounted:
-            raise BundleError(
-                f"/{name} of this host is no link into /usr: add a bind mount of it to config.json"
-            )
+            raise BundleError(f"/{name} of this host is no link into /usr: add a bind mount of it to config.json")
 
 
 def add_static_programs(folder: Path, wanted: str) -> None:
@@ -100,9 +96,7 @@ def add_static_programs(folder: Path, wanted: str) -> None:
     elif wanted == "/bin/true":
         compile_true(folder / "true")
     else:
-        raise BundleError(
-            f"{wanted} needs a static busybox (Debian and Ubuntu: apt-get install busybox-static)"
-        )
+        raise BundleError(f"{wanted} needs a static busybox (Debian and Ubuntu: apt-get install busybox-static)")
 
 
 def static_busybox() -> Path | None:
@@ -119,9 +113,7 @@ def is_static(path: Path) -> bool:
     data = path.read_bytes()
     if data[:5] != b"\x7fELF\x02":
         return False
-    table, size, count = (
-        int.from_bytes(data[at : at + width], "little") for at, width in ((32, 8), (54, 2), (56, 2))
-    )
+    table, size, count = (int.from_bytes(data[at : at + width], "little") for at, width in ((32, 8), (54, 2), (56, 2)))
     pt_interp = 3
     return all(int.from_bytes(data[table + n * size :][:4], "little") != pt_interp for n in range(count))
 
@@ -203,16 +195,10 @@ def copy(bundle: Path, target: Path, *, for_user: bool = False) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Build the rootfs of an example bundle from what the host has."
-    )
+    parser = argparse.ArgumentParser(description="Build the rootfs of an example bundle from what the host has.")
     parser.add_argument("bundle", type=Path)
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="copy the bundle to DIR and build it there"
-    )
-    parser.add_argument(
-        "--rootless", action="store_true", help="with --output: a config for an ordinary user"
-    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="copy the bundle to DIR and build it there")
+    parser.add_argument("--rootless", action="store_true", help="with --output: a config for an ordinary user")
     options = parser.parse_args()
     if options.rootless and not options.output:
         parser.error("--rootless changes config.json and therefore needs --output")

@@ -163,8 +163,6 @@ def bundle(tmp_path: Path) -> Callable[..., Bundle]:
 def canary(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
     """A tree on the host that must not change; checked after the test."""
     engines = ("/var/lib/containers", "/run/containers", "/run/netns", "/run/user", "/run/docker")
-    made = Canary(
-        tmp_path / "canary", ignore_mounts_below=(*engines, str(tmp_path_factory.getbasetemp().parent))
-    )
+    made = Canary(tmp_path / "canary", ignore_mounts_below=(*engines, str(tmp_path_factory.getbasetemp().parent)))
     yield made
     made.check()

@@ -61,10 +61,12 @@ def explain(op: Op, errno: int, detail: str, strerror: str) -> OpFailed:
 
     ``detail`` names the path or the step; ``strerror`` is the C library's text, lower-cased.
     """
-    if op.name in COMPLETE and detail:
+    if op.name in COMPLETE and detail.startswith(("exec", "hook")):
         # Engines look at how these begin, so the config path comes last.
         hook = op.name == "container_hook"
-        return OpFailed(detail, op=op.name, errno=errno, where=op.where if hook else "", hint="" if hook else op.where)
+        looked_up = op.name == "find_executable"
+        where, hint = op.where if hook else "", op.where if looked_up else ""
+        return OpFailed(detail, op=op.name, errno=errno, where=where, hint=hint)
     symbol = name(errno)
     reason, hint = REASONS.get((op.name, symbol), ("", ""))
     subject = detail or subject_of(op)

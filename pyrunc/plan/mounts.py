@@ -74,7 +74,7 @@ def normal(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def target(b: Builder, where: str, path: str, create: int, *, like: int = -1, flags: int = 0) -> int:
+def target(b: Builder, where: str, path: str, create: int, *, like: int = -1, flags: int = 0, mode: int = 0o755) -> int:
     """Open or make the mount point; returns its slot."""
     slot = b.slot()
     if path in PROC_TARGETS:
@@ -84,13 +84,14 @@ def target(b: Builder, where: str, path: str, create: int, *, like: int = -1, fl
             where + ".destination",
             f'"{path}" is inside /proc, where only these may be mounted over: ' + ", ".join(sorted(PROC_TARGETS)),
         )
-    b.on_container(where + ".destination", "target", slot, path, create, 0o755, flags, like)
+    b.on_container(where + ".destination", "target", slot, path, create, mode, flags, like)
     return slot
 
 
 def bind(b: Builder, where: str, mount: Mount, destination: str, options: Options) -> None:
     for index, option in options.data:
-        b.problem(f"{where}.options[{index}]", f'"{option}" means nothing for a bind mount')
+        # podman leaves options for itself in the list (nocopy, U), and mount(2) ignores them as it does with runc.
+        b.warnings.append(Violation(f"{where}.options[{index}]", f'"{option}" means nothing for a bind mount'))
     if options.tmpcopyup:
         b.problem(f"{where}.options", '"tmpcopyup" is for tmpfs')
     if options.ms_flags:
@@ -216,8 +217,11 @@ def file_system(b: Builder, where: str, mount: Mount, destination: str, options:
     # An /proc or /sys that leads elsewhere would make every mask and label below it go nowhere
     # (CVE-2019-16884, CVE-2023-27561, CVE-2023-28642).
     real = TARGET_NO_SYMLINKS if kind in ("proc", "sysfs") else 0
-    place = target(b, where, destination, CREATE_DIR, flags=real)
     data = [text for _, text in options.data]
+    keeps_mode = kind == "tmpfs" and not any(text.startswith("mode=") for text in data)
+    # A mount point that has to be made gets the mode that the tmpfs then has, so that the next start, which finds
+    # it, sees the same.
+    place = target(b, where, destination, CREATE_DIR, flags=real, mode=0o1777 if keeps_mode else 0o755)
     late_read_only = kind == "tmpfs" and options.attr_set & MOUNT_ATTR_RDONLY
     attr = options.attr_set & ~(MOUNT_ATTR_RDONLY if late_read_only else 0)
     source = mount.get("source") or kind
@@ -231,8 +235,9 @@ def file_system(b: Builder, where: str, mount: Mount, destination: str, options:
     if attr & MOUNT_ATTR_RDONLY:
         data.append("ro")  # mount(2) makes the superblock of a new mount read-only, too
     slot = b.slot()
-    like = place if kind == "tmpfs" and not any(text.startswith("mode=") for text in data) else -1
-    b.on_container(where, "fsmount", slot, kind, source, (*options.superblock, *data), attr, like)
+    b.on_container(
+        where, "fsmount", slot, kind, source, (*options.superblock, *data), attr, place if keeps_mode else -1
+    )
     if options.tmpcopyup:
         b.on_container(where + ".options", "copy_up", place, slot)
     attributes(b, where, slot, options, inherited=False)

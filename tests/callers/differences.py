@@ -9,6 +9,14 @@ from __future__ import annotations
 
 KNOWN: tuple[tuple[str, str], ...] = (
     (
+        r"^env -HOME=/$",
+        "process.env is passed verbatim; runc adds a HOME where the config has none",
+    ),
+    (
+        r"^dev [-+]fd/0 symbolic link (500|700) ",
+        "exec, too, replaces a stdin that is the host's /dev/null by the container's, which is open both ways",
+    ),
+    (
         r"^dev \+core symbolic link|^links \+/dev/core /proc/kcore",
         "runc makes the link only where the host has /proc/kcore; a dangling link harms nobody",
     ),

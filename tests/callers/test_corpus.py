@@ -178,9 +178,7 @@ def test_both_parsers_refuse_what_pyrunc_does_not_know(line: str) -> None:
 
 def test_what_callers_say_is_what_is_understood() -> None:
     line = lean.parse(
-        shlex.split(
-            "--log=L --rootless=T exec -e A=B --env=C=D=E -g 1 -g 2 -t=false -u 1:2 --cwd - ID ls -l --"
-        )
+        shlex.split("--log=L --rootless=T exec -e A=B --env=C=D=E -g 1 -g 2 -t=false -u 1:2 --cwd - ID ls -l --")
     )
     assert line.command is COMMANDS["exec"]
     assert line.arguments == ["ID", "ls", "-l", "--"]
@@ -218,9 +216,7 @@ def value(option: Option) -> st.SearchStrategy[str]:
 @st.composite
 def spelled(draw: st.DrawFn, option: Option) -> list[str]:
     """One use of an option, in one of the forms that Go's flag package has for it."""
-    name = draw(st.sampled_from(["-", "--"])) + draw(
-        st.sampled_from([option.name, option.short or option.name])
-    )
+    name = draw(st.sampled_from(["-", "--"])) + draw(st.sampled_from([option.name, option.short or option.name]))
     if option.kind in FLAGS:
         return [draw(st.sampled_from([name, *(f"{name}={word}" for word in BOOLEANS)]))]
     text = draw(value(option))

@@ -108,9 +108,7 @@ def drive(
     actions += [(os.POSIX_SPAWN_DUP2, number, number) for number in handed]
     actions += [(os.POSIX_SPAWN_DUP2, source, number) for number, source in (inherit or {}).items()]
     try:
-        pid = os.posix_spawn(
-            executable, ["pyrunc-init", *map(str, handed), *extra], env or {}, file_actions=actions
-        )
+        pid = os.posix_spawn(executable, ["pyrunc-init", *map(str, handed), *extra], env or {}, file_actions=actions)
         outcome.pid = pid
         for number in (fd, null, *handed):
             os.close(number)

@@ -43,10 +43,7 @@ def test_programs_are_small_static_and_free_of_warnings(
         kinds = segments(path)
         assert not {PT_INTERP, PT_DYNAMIC} & {kind for kind, _ in kinds}
         for kind, flags in kinds:
-            assert (
-                kind not in (PT_LOAD, PT_GNU_STACK)
-                or flags & (EXECUTABLE | WRITABLE) != EXECUTABLE | WRITABLE
-            )
+            assert kind not in (PT_LOAD, PT_GNU_STACK) or flags & (EXECUTABLE | WRITABLE) != EXECUTABLE | WRITABLE
     assert SOURCE.encode() in (tmp_path / "pyrunc").read_bytes()
     assert (b"injected failure" in init.read_bytes()) == test
 
@@ -59,9 +56,7 @@ def test_no_symbol_of_a_libc_is_wanted(builder: ModuleType, tmp_path: Path) -> N
         output = tmp_path / name
         command = ["gcc", "-std=gnu11", *flags, *builder.GCC_ONLY, f"-I{tmp_path}", f"{name}.c", "-o", output]
         subprocess.run(command, cwd=builder.HERE, check=True)
-        symbols = subprocess.run(
-            ["nm", "--extern-only", output], capture_output=True, text=True, check=True
-        ).stdout
+        symbols = subprocess.run(["nm", "--extern-only", output], capture_output=True, text=True, check=True).stdout
         defined = {line.split()[-1] for line in symbols.splitlines()}
         linker = {"__bss_start", "_edata", "_end", "_GLOBAL_OFFSET_TABLE_"}
         assert defined - linker <= {"_start", "start_c", "memcpy", "memmove", "memset", "memcmp"}

@@ -98,9 +98,7 @@ def judge(executable: Path, data: bytes) -> None:
         assert outcome.failed(errno.EPROTO, NOT_AN_OP)
 
 
-relaxed = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @relaxed
@@ -125,9 +123,7 @@ def test_a_program_with_changed_bytes_is_judged_like_by_the_model(
 
 @relaxed
 @given(program=programs, data=st.data())
-def test_a_program_that_is_cut_off_or_longer_is_refused(
-    sanitized: Path, program: bytes, data: st.DataObject
-) -> None:
+def test_a_program_that_is_cut_off_or_longer_is_refused(sanitized: Path, program: bytes, data: st.DataObject) -> None:
     cut = program[: data.draw(st.integers(0, len(program)))] + data.draw(st.binary(max_size=9))
     if len(cut) >= 8 and data.draw(st.booleans()):
         cut = cut[:4] + struct.pack("<I", len(cut)) + cut[8:]
@@ -136,9 +132,7 @@ def test_a_program_that_is_cut_off_or_longer_is_refused(
 
 @relaxed
 @given(data=st.binary(max_size=200))
-def test_arbitrary_bytes_behind_a_valid_header_are_judged_like_by_the_model(
-    sanitized: Path, data: bytes
-) -> None:
+def test_arbitrary_bytes_behind_a_valid_header_are_judged_like_by_the_model(sanitized: Path, data: bytes) -> None:
     judge(sanitized, struct.pack("<III", 0x31525950, len(data) + 12, 1) + data)
 
 

@@ -145,9 +145,7 @@ def test_clone_announces_the_new_process_before_it_speaks(init: Path) -> None:
                 assert f"Pid:\t{message.value}\n" in info.read()
         return True
 
-    outcome = drive(
-        init, ops(("clone", CLONE_NEWUSER | CLONE_NEWPID, -1), ("ready",), ("sync",)), answer=answer
-    )
+    outcome = drive(init, ops(("clone", CLONE_NEWUSER | CLONE_NEWPID, -1), ("ready",), ("sync",)), answer=answer)
     assert [message.kind for message in outcome.check().messages] == [CLONED, READY, SYNC]
 
 
@@ -355,9 +353,7 @@ def test_mask_and_readonly_path_hide_and_protect(init: Path, rootfs: Path) -> No
         *(("mask", f"/{name}") for name in ("dir", "file", "absent", "file/x", "dir2", "file2")),
         ("readonly_path", "/ro"),
         ("readonly_path", "/absent"),
-        *shell(
-            f"cd {rootfs}; ls -A dir dir2; cat file file2; touch ro/x || echo refused; touch dir/x || echo no"
-        ),
+        *shell(f"cd {rootfs}; ls -A dir dir2; cat file file2; touch ro/x || echo refused; touch dir/x || echo no"),
     )
     outcome = drive(init, ops(*program)).check()
     assert outcome.stdout.split() == ["dir:", "dir2:", "refused", "no"]
@@ -423,9 +419,7 @@ def hook(script: str, timeout: int = 0, env: tuple[str, ...] = ()) -> tuple[obje
 
 
 def test_a_hook_gets_state_arguments_and_environment(init: Path) -> None:
-    program = ops(
-        ("open", 8, "/", O_PATH), hook('cat; echo "$A"; ls /proc/self/fd', env=("A=b", "PATH=/bin:/usr/bin"))
-    )
+    program = ops(("open", 8, "/", O_PATH), hook('cat; echo "$A"; ls /proc/self/fd', env=("A=b", "PATH=/bin:/usr/bin")))
     outcome = drive(init, program).check()
     assert outcome.stdout.split() == [f'{{"pid":{outcome.pid},"x":"y"}}b', "0", "1", "2", "3"]
 
@@ -443,9 +437,7 @@ def test_a_hook_gets_state_arguments_and_environment(init: Path) -> None:
         ),
     ],
 )
-def test_a_hook_that_fails_is_reported_and_reaped(
-    init: Path, op: tuple[object, ...], error: int, detail: str
-) -> None:
+def test_a_hook_that_fails_is_reported_and_reaped(init: Path, op: tuple[object, ...], error: int, detail: str) -> None:
     outcome = drive(init, ops(("umask", 0o22), op))
     assert outcome.failed(error, 1) == detail
 
@@ -583,9 +575,7 @@ def test_seccomp_installs_the_filter(init: Path) -> None:
     # BPF: a uname (by its number on this machine) fails with EXDEV, all else is allowed.
     number = {"x86_64": 63, "aarch64": 160}[os.uname().machine]
     code = struct.pack("<HBBI", 0x20, 0, 0, 0) + struct.pack("<HBBI", 0x15, 0, 1, number)
-    code += struct.pack("<HBBI", 0x06, 0, 0, 0x50000 | errno.EXDEV) + struct.pack(
-        "<HBBI", 0x06, 0, 0, 0x7FFF0000
-    )
+    code += struct.pack("<HBBI", 0x06, 0, 0, 0x50000 | errno.EXDEV) + struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
     program = ops(
         ("no_new_privs",),
         ("seccomp", code, 0, 0),

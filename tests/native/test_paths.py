@@ -132,9 +132,7 @@ def test_forty_symlinks_are_followed_and_forty_one_are_not(init: Path, rootfs: P
     assert not (rootfs / "end").exists()
 
 
-@pytest.mark.parametrize(
-    "path", ["/../../x/y", "../../x/y", "/a/../../../x/y", "x//y/", "./x/./y", "//x/y//"]
-)
+@pytest.mark.parametrize("path", ["/../../x/y", "../../x/y", "/a/../../../x/y", "x//y/", "./x/./y", "//x/y//"])
 def test_dots_and_slashes_end_inside(init: Path, rootfs: Path, path: str) -> None:
     for _ in range(2):  # the second time it exists
         drive(init, below(rootfs, target(path, CREATE_DIR))).check()
@@ -272,9 +270,7 @@ class TestProc:
             *last,
         )
 
-    @pytest.mark.parametrize(
-        "path", ["/proc/self/attr", "/proc/sys", "/proc/cpuinfo", "/x", "/y/attr", "/proc"]
-    )
+    @pytest.mark.parametrize("path", ["/proc/self/attr", "/proc/sys", "/proc/cpuinfo", "/x", "/y/attr", "/proc"])
     def test_is_refused(self, init: Path, rootfs: Path, path: str) -> None:
         (rootfs / "x").symlink_to("/proc/sys")
         (rootfs / "y").symlink_to("proc/self")
@@ -334,9 +330,7 @@ def test_a_mount_point_that_is_swapped_for_a_symlink_is_not_mounted_through(
 RACE_LOST = (errno.ELOOP, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EAGAIN, errno.EISDIR)
 
 
-def test_a_rootfs_that_changes_all_the_time_lets_nothing_out(
-    init: Path, rootfs: Path, canary: Canary
-) -> None:
+def test_a_rootfs_that_changes_all_the_time_lets_nothing_out(init: Path, rootfs: Path, canary: Canary) -> None:
     """No sync point can stop between two system calls of one op, so this one races."""
     renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     (rootfs / "a").mkdir()

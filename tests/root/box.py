@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.canary import tree
 from tests.support.command import Result, run
-from tests.support.requirements import cgroup_mounts
+from tests.support.residue import cgroup_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,11 +136,7 @@ class Box:
 
     def cgroups(self) -> list[Path]:
         """Directories in the cgroup hierarchies that carry the container's id."""
-        found = []
-        for point in sorted(set(cgroup_mounts().values())):
-            for folder, names, _ in os.walk(point):
-                found += [Path(folder, name) for name in names if self.id in name]
-        return found
+        return [Path(folder) for folder in cgroup_directories() if self.id in Path(folder).name]
 
     def processes(self) -> list[int]:
         """Processes in the container's cgroups."""

@@ -236,9 +236,7 @@ def test_a_refused_value_is_named_with_its_file_and_place(made: Callable[..., Ma
     context = execute.Context(lambda: "{}", "/", print)
     with pytest.raises(OpFailed) as caught:
         execute.execute(Op("cgroup_write", (path, "many"), "linux.resources.memory.limit"), context)
-    assert str(caught.value).startswith(
-        f'linux.resources.memory.limit: write "many" to {path}: invalid argument ('
-    )
+    assert str(caught.value).startswith(f'linux.resources.memory.limit: write "many" to {path}: invalid argument (')
 
 
 @V1

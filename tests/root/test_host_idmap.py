@@ -21,9 +21,7 @@ pytestmark = pytest.mark.needs("root", "userns")
 @pytest.fixture
 def context() -> Iterator[execute.Context]:
     """Its pid is a process in a user namespace without maps."""
-    child = subprocess.Popen(
-        ["unshare", "--user", "sh", "-c", "echo ready; exec sleep 100000"], stdout=subprocess.PIPE
-    )
+    child = subprocess.Popen(["unshare", "--user", "sh", "-c", "echo ready; exec sleep 100000"], stdout=subprocess.PIPE)
     assert child.stdout is not None
     with child.stdout:
         assert child.stdout.readline() == b"ready\n"

@@ -29,9 +29,7 @@ def ip(*args: str, pid: int | None = None) -> str:
 @pytest.fixture
 def holder() -> Iterator[int]:
     """A process with a network namespace of its own."""
-    child = subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", "echo ready; exec sleep 100000"], stdout=subprocess.PIPE
-    )
+    child = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo ready; exec sleep 100000"], stdout=subprocess.PIPE)
     assert child.stdout is not None
     with child.stdout:
         assert child.stdout.readline() == b"ready\n"
@@ -84,18 +82,12 @@ def test_an_absent_device_is_named(holder: int) -> None:
     with pytest.raises(OpFailed) as caught:
         move("nosuchdev0", "", holder)
     assert caught.value.errno == 19
-    assert str(caught.value) == (
-        "linux.netDevices.nosuchdev0: find network device nosuchdev0: no such device"
-    )
+    assert str(caught.value) == ("linux.netDevices.nosuchdev0: find network device nosuchdev0: no such device")
 
 
-def test_a_name_that_is_taken_in_the_container_is_an_error_and_the_device_stays(
-    device: str, holder: int
-) -> None:
+def test_a_name_that_is_taken_in_the_container_is_an_error_and_the_device_stays(device: str, holder: int) -> None:
     ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth1", pid=holder)
-    with pytest.raises(
-        OpFailed, match=f"move network device {device} into the container as eth0: file exists"
-    ):
+    with pytest.raises(OpFailed, match=f"move network device {device} into the container as eth0: file exists"):
         move(device, "eth0", holder)
     assert os.path.exists(f"/sys/class/net/{device}")
 

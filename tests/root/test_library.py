@@ -157,11 +157,9 @@ def test_no_python_process_is_started_for_it(bundle: Callable[..., Bundle], cont
     trace = root.parent / "trace"
     root.parent.mkdir(exist_ok=True)
     made = bundle().args("true")
-    subprocess.run(
-        ["strace", "-f", "-e", "trace=execve,fork,unshare,setns", "-o", trace, sys.executable, "-c", program]
-        + [container_id, str(made.path), str(root)],
-        check=True, timeout=100, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    tracer = ["strace", "-f", "-e", "trace=execve,fork,unshare,setns", "-o", str(trace)]
+    command = [*tracer, sys.executable, "-c", program, container_id, str(made.path), str(root)]
+    subprocess.run(command, check=True, timeout=100, cwd=Path(__file__).parents[2])
     lines = [line for line in trace.read_text().splitlines() if "execve(" in line and "= 0" in line]
     assert len(lines) == 3, lines
     assert "/proc/self/fd/" in lines[1]

@@ -52,14 +52,18 @@ def _mounts() -> dict[str, str]:
 DEPTH = 12
 
 
-def _cgroups() -> dict[str, str]:
-    found = {}
-    # No deeper than any container nests them: one that is left behind is seen by its upper directories.
+def cgroup_directories() -> list[str]:
+    """All cgroups of all hierarchies, but no deeper than any container nests them."""
+    found: list[str] = []
     level = sorted(set(cgroup_mounts().values()))
     for _ in range(DEPTH):
-        found.update({f"cgroup {folder}": f"cgroup: {folder}" for folder in level})
+        found += level
         level = [below for folder in level for below in _directories(folder)]
     return found
+
+
+def _cgroups() -> dict[str, str]:
+    return {f"cgroup {folder}": f"cgroup: {folder}" for folder in cgroup_directories()}
 
 
 def _directories(folder: str) -> list[str]:
