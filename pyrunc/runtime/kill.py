@@ -34,15 +34,14 @@ def kill(root: str, id: str, signal: str = "SIGTERM", *, all: bool = False) -> N
             send(found, number)
         return
     machine.require("kill", current, id)
-    if number == _signal.SIGKILL and (current == machine.PAUSED or not found["own_pid_namespace"]):
-        # Nobody else ends the others when the first process goes without a pid namespace to die with it; and what
-        # is frozen on v1 ends only when it is thawed, which this does.
-        cgroups.signal_all(found["cgroups"], number)
-        _see_it_end(found)
-        return
     send(found, number)
-    if number == _signal.SIGKILL:
-        _see_it_end(found)
+    if number != _signal.SIGKILL:
+        return
+    # Nobody else ends the others when the first process goes without a pid namespace to die with it.  And what is
+    # frozen, by us or by itself, ends only when it is thawed, which this does.
+    if current == machine.PAUSED or not found["own_pid_namespace"] or not _ends(found):
+        cgroups.signal_all(found["cgroups"], number)
+        _ends(found)
 
 
 def send(state: State, number: int) -> None:
@@ -52,15 +51,15 @@ def send(state: State, number: int) -> None:
         raise StateError("container not running") from None
 
 
-def _see_it_end(state: State) -> None:
+def _ends(state: State) -> bool:
     """Give the kernel the moment that it needs, so that a delete right behind finds the container stopped."""
     try:
         pidfd = process.open_pidfd(state["pid"], state["start_time"])
     except ProcessLookupError:
-        return
+        return True
     try:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        poller.poll(END_MILLISECONDS)
+        return bool(poller.poll(END_MILLISECONDS))
     finally:
         posix.close(pidfd)
