@@ -167,6 +167,8 @@ def parse_id_map(value: str) -> tuple[str, str]:
     found = {}
     for part in value.split(";"):
         kind, _, triples = part.partition("=")
+        if kind not in ("uids", "gids") or kind in found:
+            raise ValueError(f'"{part}": expected uids=… and gids=…, once each')
         lines = ""
         for triple in triples.split("#"):
             # crun's @ and + mean ids relative to the container's map; they are not in the OCI spec.
@@ -174,8 +176,6 @@ def parse_id_map(value: str) -> tuple[str, str]:
             if len(numbers) != 3 or not all(n.isascii() and n.isdigit() for n in numbers):
                 raise ValueError(f'"{triple}" is not CONTAINER-HOST-SIZE')
             lines += " ".join(numbers) + "\n"
-        if kind not in ("uids", "gids") or kind in found:
-            raise ValueError(f'"{part}": expected uids=… and gids=…, once each')
         found[kind] = lines
     if len(found) != 2:
         raise ValueError(f'"{value}": expected uids=… and gids=…')
