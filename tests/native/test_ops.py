@@ -350,9 +350,9 @@ def test_mask_and_readonly_path_hide_and_protect(init: Path, rootfs: Path) -> No
         *private(rootfs),
         ("open_null", 2),
         ("fsmount", 3, "tmpfs", "mask", (), MOUNT_ATTR_RDONLY, -1),
-        *(("mask", f"/{name}") for name in ("dir", "file", "absent", "file/x", "dir2", "file2")),
-        ("readonly_path", "/ro"),
-        ("readonly_path", "/absent"),
+        *(("mask", -1, f"/{name}") for name in ("dir", "file", "absent", "file/x", "dir2", "file2")),
+        ("readonly_path", -1, "/ro"),
+        ("readonly_path", -1, "/absent"),
         *shell(f"cd {rootfs}; ls -A dir dir2; cat file file2; touch ro/x || echo refused; touch dir/x || echo no"),
     )
     outcome = drive(init, ops(*program)).check()
@@ -418,17 +418,20 @@ def hook(script: str, timeout: int = 0, env: tuple[str, ...] = ()) -> tuple[obje
     return ("container_hook", "createContainer", "/bin/sh", args, env, timeout, ('{"pid":', ',"x":"y"}'))
 
 
-def test_a_hook_gets_state_arguments_and_environment(init: Path) -> None:
-    program = ops(("open", 8, "/", O_PATH), hook('cat; echo "$A"; ls /proc/self/fd', env=("A=b", "PATH=/bin:/usr/bin")))
+def test_a_hook_gets_state_arguments_and_environment(init: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    script = f'{{ cat; echo "$A"; ls /proc/self/fd; }} >{said}; echo noise'
+    program = ops(("open", 8, "/", O_PATH), hook(script, env=("A=b", "PATH=/bin:/usr/bin")))
     outcome = drive(init, program).check()
-    assert outcome.stdout.split() == [f'{{"pid":{outcome.pid},"x":"y"}}b', "0", "1", "2", "3"]
+    assert outcome.stdout == ""  # the container's stdout is not a hook's
+    assert said.read_text().split() == [f'{{"pid":{outcome.pid},"x":"y"}}b', "0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(
     ("op", "error", "detail"),
     [
-        (hook("exit 3"), 0, "hook /bin/sh: exit status 3"),
-        (hook("kill -9 $$"), 0, "hook /bin/sh: signal 9"),
+        (hook("echo said; echo bad >&2; exit 3"), 0, "hook /bin/sh: exit status 3, stdout: said, stderr: bad"),
+        (hook("kill -9 $$"), 0, "hook /bin/sh: signal 9, stdout: , stderr: "),
         (hook("exec sleep 1000", 1, ("PATH=/bin:/usr/bin",)), errno.ETIMEDOUT, "hook /bin/sh: timed out"),
         (
             ("container_hook", "x", "/no/such", (), (), 0, ("", "")),
@@ -514,7 +517,7 @@ def test_the_pty_is_made_from_its_master(init: Path, rootfs: Path) -> None:
         ("target", 8, "/dev/pts", CREATE_DIR, 0o755, 0, -1),
         ("fsmount", 9, "devpts", "devpts", ("newinstance", "ptmxmode=0666", "mode=0620"), 0, -1),
         ("attach", 9, 8),
-        ("open_pty", 24, 81, 1),
+        ("open_pty", 24, 81, 1, 0),
         ("find_executable", "stat", PATH),
         ("execve", ("stat", "-c", "%t:%T", str(rootfs / "dev/console")), ()),
     )
@@ -527,10 +530,10 @@ def test_the_pty_is_made_from_its_master(init: Path, rootfs: Path) -> None:
 def test_a_pty_without_a_devpts_is_refused(init: Path, rootfs: Path) -> None:
     (rootfs / "dev" / "pts").mkdir(parents=True)
     (rootfs / "dev" / "pts" / "ptmx").touch()
-    assert "devpts" in drive(init, ops(*private(rootfs), ("open_pty", 0, 0, 1))).failed(errno.ENODEV)
+    assert "devpts" in drive(init, ops(*private(rootfs), ("open_pty", 0, 0, 1, 1))).failed(errno.ENODEV)
     (rootfs / "dev").rename(rootfs / "dev2")
     (rootfs / "dev").symlink_to("/dev2")
-    drive(init, ops(*private(rootfs), ("open_pty", 0, 0, 1))).failed(errno.ELOOP)
+    drive(init, ops(*private(rootfs), ("open_pty", 0, 0, 1, 1))).failed(errno.ELOOP)
 
 
 @pytest.mark.needs("root")
