@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("root", "podman", "conmon", "runc", "busybox", "nsenter", "unshare", "cgroup1")
 
 
+@pytest.mark.needs("catatonit")
 def test_init_reaps_and_passes_signals(podman: Podman) -> None:
-    catatonit = next((p for p in ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit") if os.path.exists(p)), None)
-    if catatonit is None:
-        pytest.skip("catatonit, podman's init, is not installed")
-    seen = podman.looks_same("--init", "--init-path", catatonit)
+    path = shutil.which("catatonit")
+    assert path
+    seen = podman.looks_same("--init", "--init-path", path)
     assert seen.sections["cmdline"][0].startswith(("/dev/init", "/run/podman-init"))
 
 

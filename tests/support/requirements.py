@@ -180,7 +180,7 @@ PROBES: dict[str, Probe] = {
         for name in (
             "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
             "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
-            "nsenter", "newuidmap", "skopeo", "umoci", "systemd-run", "ip", "ps",
+            "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps",
         )
     },
 }  # fmt: skip
