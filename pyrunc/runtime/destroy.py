@@ -58,10 +58,11 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
     if not (ended and cgroups.remove_empty(state["cgroups"])):
         stop(state)
         cgroups.remove(state["cgroups"])
-    if state["joined_mounts"]:
+    joined = state.get("joined_mounts")
+    if joined:
         from pyrunc.runtime import joined_mounts
 
-        joined_mounts.detach(state["joined_mounts"], state["rootfs"], warn)
+        joined_mounts.detach(joined, state["rootfs"], warn)
     poststop(state, warn)
     record.remove()
 

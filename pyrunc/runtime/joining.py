@@ -63,7 +63,7 @@ def join(
         raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
     slots = {SLOT_PIDFD: pidfd}
     try:
-        if state["joined_mounts"]:
+        if state.get("joined_mounts"):
             slots[SLOT_ROOT] = posix.open(
                 f"/proc/{state['pid']}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
             )
@@ -77,7 +77,7 @@ def join(
             namespaces=_foreign_namespaces(state["pid"]),
             cgroups=directories(state["cgroups"], cgroups),
             setgroups_denied=_setgroups_denied(state["pid"]),
-            chrooted=bool(state["joined_mounts"]),
+            chrooted=bool(state.get("joined_mounts")),
         )
         for warning in plan.warnings:
             warn(str(warning))
