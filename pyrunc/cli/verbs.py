@@ -219,17 +219,21 @@ def _root(line: Line, *, needed: bool = True) -> str:
 
 def _creation(line: Line) -> dict[str, Any]:
     """What create and run share.  File names stay relative to the caller's directory, also with --bundle."""
-    given = line.options
+    from pyrunc.runtime.creation import Options
+
+    given: dict[str, Any] = dict(line.options)
     return {
         "bundle": _bundle(line),
+        "options": Options(
+            console_socket=given["console-socket"],
+            no_pivot=given["no-pivot"],
+            no_new_keyring=given["no-new-keyring"],
+            preserve_fds=given["preserve-fds"],
+            **_planning(line),
+        ),
         "pid_file": given["pid-file"],
-        "console_socket": given["console-socket"],
         "pidfd_socket": given["pidfd-socket"],
-        "no_pivot": given["no-pivot"],
-        "no_new_keyring": given["no-new-keyring"],
-        "preserve_fds": given["preserve-fds"],
         "warn": _warner(line),
-        **_planning(line),
     }
 
 

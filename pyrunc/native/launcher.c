@@ -195,15 +195,6 @@ static _Noreturn void leave(const char *a, const char *b, const char *c)
 		sys(exit_group, 127);
 }
 
-static void drop_component(struct text *t)
-{
-	while (t->used && t->at[t->used - 1] != '/')
-		t->used--;
-	if (t->used)
-		t->used--;
-	t->at[t->used] = 0;
-}
-
 /* The cgroup.procs of this process in the v1 hierarchy of pids, at its usual place: 0 where there is none. */
 static int own_procs(struct text *path)
 {

@@ -111,15 +111,6 @@ struct walk {
 	u32 links;
 };
 
-static void drop_component(struct text *t)
-{
-	while (t->used && t->at[t->used - 1] != '/')
-		t->used--;
-	if (t->used)
-		t->used--;
-	t->at[t->used] = 0;
-}
-
 /* The next component is added to `to`: 1, 0 at the end of the path, or an error. */
 static long next_component(struct walk *w)
 {

@@ -247,6 +247,16 @@ static inline void add_number(struct text *t, i64 value)
 	add_bytes(t, digits + n, sizeof digits - n);
 }
 
+/* Takes the last component of a path away, and the slash before it. */
+static inline void drop_component(struct text *t)
+{
+	while (t->used && t->at[t->used - 1] != '/')
+		t->used--;
+	if (t->used)
+		t->used--;
+	t->at[t->used] = 0;
+}
+
 /* A decimal number up to `stop`; -1 when it is none. */
 static inline long parse_number(const char *s, char stop)
 {

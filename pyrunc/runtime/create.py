@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pyrunc.errors import HostError
-from pyrunc.runtime.creation import Creation, Options, close
+from pyrunc.runtime.creation import Creation, close
 from pyrunc.state.store import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyrunc.runtime.creation import Options
 
 
 def create(
@@ -16,25 +18,11 @@ def create(
     root: str,
     id: str,
     bundle: str,
+    options: Options,
     pid_file: str | None,
-    console_socket: str | None,
     pidfd_socket: str | None,
-    no_pivot: bool,
-    no_new_keyring: bool,
-    preserve_fds: int,
-    cgroup_manager: str | None,
-    rootless: str | None,
     warn: Callable[[str], None],
 ) -> None:
-    options = Options(
-        console_socket=console_socket,
-        no_pivot=no_pivot,
-        no_new_keyring=no_new_keyring,
-        preserve_fds=preserve_fds,
-        cgroup_manager=cgroup_manager,
-        rootless=rootless,
-        serves_terminal=False,
-    )
     creation = Creation(root, id, options, warn)
     creation.create(bundle)
     try:

@@ -6,11 +6,13 @@ from pyrunc.errors import StateError
 from pyrunc.host import files
 from pyrunc.runtime import attached, destroy, start
 from pyrunc.runtime.create import announce
-from pyrunc.runtime.creation import Creation, Options
+from pyrunc.runtime.creation import Creation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyrunc.runtime.creation import Options
 
 
 def run(
@@ -18,28 +20,15 @@ def run(
     root: str,
     id: str,
     bundle: str,
+    options: Options,
     pid_file: str | None,
-    console_socket: str | None,
     pidfd_socket: str | None,
-    no_pivot: bool,
-    no_new_keyring: bool,
-    preserve_fds: int,
-    cgroup_manager: str | None,
-    rootless: str | None,
     detach: bool,
     keep: bool,
     no_subreaper: bool,
     warn: Callable[[str], None],
 ) -> int:
-    options = Options(
-        console_socket=console_socket,
-        no_pivot=no_pivot,
-        no_new_keyring=no_new_keyring,
-        preserve_fds=preserve_fds,
-        cgroup_manager=cgroup_manager,
-        rootless=rootless,
-        serves_terminal=not detach and not console_socket,
-    )
+    options.serves_terminal = not detach and not options.console_socket
     creation = Creation(root, id, options, warn)
     creation.create(bundle)
     talk, record = creation.talk, creation.record

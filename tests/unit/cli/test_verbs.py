@@ -38,19 +38,24 @@ def test_paths_of_create_are_the_callers(
     words = "--root r create --bundle a/../b --pid-file p --console-socket s --preserve-fds 2 --no-pivot one"
     assert lean.main(words.split()) == 0
     del called["warn"]
+    options = called.pop("options")
     assert called == {
         "positional": (),
         "root": str(tmp_path / "r"),
         "id": "one",
         "bundle": str(tmp_path / "b"),
         "pid_file": "p",
-        "console_socket": "s",
         "pidfd_socket": None,
+    }
+    assert {name: getattr(options, name) for name in options.__slots__} == {
+        "console_socket": "s",
         "no_pivot": True,
         "no_new_keyring": False,
         "preserve_fds": 2,
         "cgroup_manager": "cgroupfs",
         "rootless": "auto",
+        "serves_terminal": False,
+        "stdio": (0, 1, 2),
     }
 
 
