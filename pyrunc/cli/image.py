@@ -36,13 +36,13 @@ _ALWAYS = ("pyrunc.cli.lean", "pyrunc.cli.verbs", "pyrunc.runtime.root")
 
 #: What a command imports when all goes well; more than it needs costs time, less only the import machinery's.
 ROOTS = {
-    "create": (*_ALWAYS, "pyrunc.runtime.create", "pyrunc.host.cgroups.warm"),
-    "run": (*_ALWAYS, "pyrunc.runtime.run", "pyrunc.host.foreground", "pyrunc.host.cgroups.warm"),
+    "create": (*_ALWAYS, "pyrunc.runtime.create"),
+    "run": (*_ALWAYS, "pyrunc.runtime.run", "pyrunc.host.foreground"),
     "start": (*_ALWAYS, "pyrunc.runtime.start"),
     "state": (*_ALWAYS, "pyrunc.runtime.state"),
     "kill": (*_ALWAYS, "pyrunc.runtime.kill"),
     "delete": (*_ALWAYS, "pyrunc.runtime.delete"),
-    "exec": (*_ALWAYS, "pyrunc.runtime.exec", "pyrunc.host.foreground", "pyrunc.host.cgroups.warm"),
+    "exec": (*_ALWAYS, "pyrunc.runtime.exec", "pyrunc.host.foreground"),
 }
 
 

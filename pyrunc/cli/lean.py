@@ -77,11 +77,6 @@ def main(argv: list[str]) -> int:
         from pyrunc.cli import failure
 
         return failure.report(error, line)
-    finally:
-        if "pyrunc_warm" in sys._xoptions:
-            from pyrunc.host.cgroups import warm
-
-            warm.end()
 
 
 def read(argv: list[str]) -> Line | int:

@@ -12,7 +12,6 @@
 
 #define MINIMUM_VERSION 11
 #define X_OK_MODE 1
-#define SIGCHLD_NUMBER 17
 #define AT_EACCESS_FLAG 0x200
 
 #define PATH_TEXT(name)                                                                                                \
@@ -195,52 +194,6 @@ static _Noreturn void leave(const char *a, const char *b, const char *c)
 		sys(exit_group, 127);
 }
 
-/* The cgroup.procs of this process in the v1 hierarchy of pids, at its usual place: 0 where there is none. */
-static int own_procs(struct text *path)
-{
-	char lines[4096];
-	const char *at = lines;
-	held_fd fd = (int)sys(openat, AT_FDCWD, "/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
-	long n = fd < 0 ? fd : retry_read(fd, lines, sizeof lines - 1);
-	lines[n > 0 ? n : 0] = 0;
-	while ((at = find_char(at, ':')) != NULL) {
-		const char *end = find_char(at, '\n');
-		if (!end)
-			return 0;
-		if (starts_with(at, ":pids:/")) {
-			join(path, "/sys/fs/cgroup/pids", "");
-			add_bytes(path, at + 6, (u32)(end - at - 6));
-			add(path, "/cgroup.procs");
-			return 1;
-		}
-		at = end;
-	}
-	return 0;
-}
-
-/* The first migration between v1 cgroups after a quiet time waits 5 to 10 ms for an RCU grace period
- * (cgroup_threadgroup_rwsem), those that follow do not.  So for commands that will join a cgroup, a child joins the
- * one that it is in already, which changes nothing, while the interpreter starts.  host/cgroups/warm.py reaps it.
- * cgroup2 needs none of this: there the container is cloned into its cgroup. */
-static long warm(int argc, char **argv)
-{
-	PATH_TEXT(procs);
-	int joins = 0;
-	long pid;
-	for (int i = 1; i < argc; i++)
-		joins |= streq(argv[i], "run") || streq(argv[i], "create") || streq(argv[i], "exec");
-	if (!joins || sys(geteuid) != 0 || !own_procs(&procs))
-		return 0;
-	pid = sys(clone, SIGCHLD_NUMBER, NULL, NULL, NULL, NULL);
-	if (pid != 0)
-		return pid;
-	int fd = (int)sys(openat, AT_FDCWD, procs.at, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0)
-		retry_write(fd, "0", 1);
-	for (;;)
-		sys(exit_group, 0);
-}
-
 static const char *base_name(const char *path)
 {
 	const char *name = path;
@@ -257,16 +210,13 @@ static _Noreturn void start(int argc, char **argv)
 	PATH_TEXT(interpreter);
 	PATH_TEXT(package);
 	struct found f = {interpreter, package, bin.at, -1};
-	const char *command[argc + 13];
+	const char *command[argc + 11];
 	PATH_TEXT(option);
-	char warm_buffer[40];
-	struct text warm_option = text_in(warm_buffer, sizeof warm_buffer);
 	char name[NAME_LIMIT + 1];
 	struct text called = text_in(name, sizeof name);
 	int count = 0;
 	long n;
 	open_stdio();
-	long warming = warm(argc, argv);
 	n = sys(readlinkat, AT_FDCWD, "/proc/self/exe", bin.at, bin.limit - 1);
 	if (n <= 0)
 		leave("cannot read /proc/self/exe: is /proc mounted?", "", "");
@@ -290,13 +240,6 @@ static _Noreturn void start(int argc, char **argv)
 	join(&option, "pyrunc_prefix=", prefix.at);
 	command[count++] = "-X";
 	command[count++] = option.at;
-	if (warming > 0) {
-		/* sys._xoptions["pyrunc_warm"]: the child to reap. */
-		add(&warm_option, "pyrunc_warm=");
-		add_number(&warm_option, warming);
-		command[count++] = "-X";
-		command[count++] = warm_option.at;
-	}
 	if (argc > 0 && !streq(base_name(argv[0]), "pyrunc")) {
 		/* sys._xoptions["pyrunc_called"]: callers that insist on "runc version" call it by that name. */
 		add(&called, "pyrunc_called=");

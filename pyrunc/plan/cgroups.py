@@ -7,9 +7,7 @@ process exists, and that process is born in its cgroups, so that nothing escapes
 from __future__ import annotations
 
 from pyrunc.plan import device_rules
-from pyrunc.plan.kernel import O_PATH
 from pyrunc.plan.mounts import normal
-from pyrunc.plan.ops import SLOT_CGROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,19 +53,6 @@ def _path(b: Builder, controller: str) -> str:
         return normal(path)
     own = b.facts["cgroup"]["own"].get(controller, "/")
     return normal(own + "/" + (path or b.request["id"]))
-
-
-def join(b: Builder) -> None:
-    """cgroup2 takes the new process at clone; v1 lets only a living process move."""
-    if not b.cgroups:
-        return
-    where = "linux.cgroupsPath"
-    born = b.facts["cgroup"]["mode"] == "v2" and b.namespaces.get("user", "") == ""
-    for directory in dict.fromkeys(b.cgroups.values()):
-        if born:
-            b.on_host(where, "open", SLOT_CGROUP, directory, O_PATH)
-        else:
-            b.on_host(where, "join_cgroup", directory + "/cgroup.procs")
 
 
 def _write(b: Builder, where: str, controller: str, file: str, value: object) -> None:

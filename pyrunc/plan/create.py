@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyrunc.plan import cgroups, devices, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
 from pyrunc.plan.builder import Builder, Plan
+from pyrunc.plan.joining import join
 from pyrunc.plan.ops import SLOT_FIFO, SLOT_PROC, SLOT_TTY, Op
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     b = Builder(spec, facts, request)
     cgroups.create(b)
     b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
-    cgroups.join(b)
+    into = join(b, b.cgroups, other_userns=b.namespaces.get("user", "") != "")
 
     namespaces.enter(b)
     identity.adjust_oom(b)
@@ -53,6 +54,6 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     # Behind whatever is opened with the host's eyes.
     namespaces.join(b)
     b.finish()
-    clone = namespaces.clone(b)
+    clone = namespaces.clone(b, into)
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
     return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups, b.warnings)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from pyrunc.plan import identity, limits, security
 from pyrunc.plan.builder import Builder, Plan
 from pyrunc.plan.devices import newline, terminal_size
+from pyrunc.plan.joining import join
 from pyrunc.plan.kernel import CLONE_NEWUSER, O_PATH
-from pyrunc.plan.ops import SLOT_CGROUP, SLOT_FIRST, SLOT_PROC, SLOT_ROOT, SLOT_TTY, Op
+from pyrunc.plan.ops import SLOT_FIRST, SLOT_PROC, SLOT_ROOT, SLOT_TTY, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from pyrunc.plan.facts import HostFacts, Request
     from pyrunc.spec.types import Process, Spec
@@ -29,13 +30,13 @@ def execute(
     request: Request,
     *,
     namespaces: int,
-    cgroups: Iterable[str],
+    cgroups: Mapping[str, str],
     setgroups_denied: bool,
     chrooted: bool,
 ) -> Plan:
     """``namespaces`` are the CLONE_NEW* flags of those that differ from the caller's; ``cgroups`` the directories to
-    join; ``setgroups_denied`` is what /proc/PID/setgroups says; ``chrooted``: the container's root is not that of its
-    mount namespace, and the caller presets slot ROOT.
+    join, by controller; ``setgroups_denied`` is what /proc/PID/setgroups says; ``chrooted``: the container's root is
+    not that of its mount namespace, and the caller presets slot ROOT.
 
     Pure.  Raises SpecError with everything that this host cannot do.
     """
@@ -48,7 +49,7 @@ def execute(
     labelled = bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
     if labelled:
         b.on_host("", "open_proc", SLOT_PROC)
-    into = _join_cgroups(b, cgroups, namespaces)
+    into = join(b, cgroups, other_userns=bool(namespaces & CLONE_NEWUSER))
     if namespaces:
         b.on_host("linux.namespaces", "join_pidfd", SLOT_PIDFD, namespaces)
     identity.adjust_oom(b)
@@ -74,17 +75,3 @@ def execute(
     clone = Op("clone", (0, into), "linux.namespaces")
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
     return Plan([*b.host, clone, *handover, *b.container], {}, b.warnings)
-
-
-def _join_cgroups(b: Builder, directories: Iterable[str], namespaces: int) -> int:
-    """Join before the clone, or be born there where the kernel checks our own credentials for that."""
-    where = "linux.cgroupsPath"
-    born = b.facts["cgroup"]["mode"] == "v2" and not namespaces & CLONE_NEWUSER
-    into = -1
-    for directory in directories:
-        if born:
-            b.on_host(where, "open", SLOT_CGROUP, directory, O_PATH)
-            into = SLOT_CGROUP
-        else:
-            b.on_host(where, "join_cgroup", directory + "/cgroup.procs")
-    return into

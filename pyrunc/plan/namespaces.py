@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pyrunc.plan.capabilities import CAP_SETGID, CAP_SETUID
 from pyrunc.plan.kernel import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWTIME, NAMESPACES, O_RDONLY
-from pyrunc.plan.ops import SLOT_CGROUP, Op
+from pyrunc.plan.ops import Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,16 +55,15 @@ def _late(b: Builder) -> tuple[str, ...]:
     return ("cgroup", "time", "ipc") if "user" in b.namespaces else ("cgroup", "time")
 
 
-def clone(b: Builder) -> Op:
-    """The op that makes the container's first process, in its new namespaces.
+def clone(b: Builder, into: int) -> Op:
+    """The op that makes the container's first process, in its new namespaces and the cgroup of slot ``into``.
 
-    Some are unshared later, see ``_late``.
+    Some namespaces are unshared later, see ``_late``.
     """
     flags = 0
     for namespace, (flag, _) in NAMESPACES.items():
         if b.new(namespace) and namespace not in _late(b):
             flags |= flag
-    into = SLOT_CGROUP if any(op.name == "open" and op.args[0] == SLOT_CGROUP for op in b.host) else -1
     return Op("clone", (flags, into), "linux.namespaces")
 
 

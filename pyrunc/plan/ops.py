@@ -65,7 +65,7 @@ INIT: Final = {
     "open":               "slot:n path:s flags:i:open",
     "open_tree":          "slot:n path:s flags:i:open_tree",
     "userns":             "slot:n uid:s gid:s",           # a user namespace that exists only for its id maps
-    "join_cgroup":        "path:s",                       # of a cgroup.procs file; writes 0
+    "join_cgroup":        "path:s",                       # cgroup.procs, or tasks of v1; writes 0
     "device_filter":      "path:s program:b",             # load an eBPF device program and attach it to a cgroup2
     "join_namespaces":    "slots:v types:v:namespace",    # in order; EPERM is retried after the others
     "join_pidfd":         "slot:n types:i:namespace",     # setns(pidfd, all at once)

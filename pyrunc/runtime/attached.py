@@ -10,9 +10,7 @@ if TYPE_CHECKING:
 def attend(talk: Conversation) -> int:
     """Serve the process until it ends; reaps it and returns its exit status (128+N for a signal)."""
     from pyrunc.host import foreground
-    from pyrunc.host.cgroups import warm
 
-    warm.end()  # the loop reaps every child that it does not know
     try:
         status = foreground.wait(talk.pid, talk.pidfd, talk.master)
         talk.reaped = True

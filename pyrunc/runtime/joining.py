@@ -140,8 +140,8 @@ def _setgroups_denied(pid: int) -> bool:
         raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
 
 
-def directories(cgroups: dict[str, str], choices: Sequence[str]) -> list[str]:
-    """The cgroups to join: the container's, or below them what ``--cgroup`` names."""
+def directories(cgroups: dict[str, str], choices: Sequence[str]) -> dict[str, str]:
+    """The cgroups to join, by controller: the container's, or below them what ``--cgroup`` names."""
     chosen = dict(cgroups)
     for choice in choices:
         names, colon, path = choice.rpartition(":")
@@ -156,4 +156,4 @@ def directories(cgroups: dict[str, str], choices: Sequence[str]) -> list[str]:
             if not files.is_directory(directory):
                 raise UsageError(f"--cgroup {choice!r}: {directory}: no such cgroup")
             chosen[key] = directory
-    return list(dict.fromkeys(chosen.values()))
+    return chosen
