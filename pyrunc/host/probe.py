@@ -1,4 +1,4 @@
-"""What this host and user can do: fills ``plan.facts.HostFacts`` from procfs and sysfs, once per process.
+"""What this host and user can do: fills ``plan.facts.HostFacts`` from procfs and sysfs.
 
 Only reads of a few small files belong here, because every ``create`` pays for them.  What is slow or
 rarely asked for (subordinate ids, of root) is not read.  Nothing here decides anything.
@@ -10,33 +10,51 @@ import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.facts import CgroupFacts, HostFacts
+    from pyrunc.plan.facts import CgroupFacts, HostFacts, KernelFacts
 
 #: The mount that everybody means when a hierarchy is mounted more than once.
 _USUAL = "/sys/fs/cgroup"
 
 
+#: What does not change while the kernel runs, and the last cgroup layout with the texts that it was read from.
+_kernel: KernelFacts | None = None
+_layout: tuple[str, str, CgroupFacts] | None = None
+
+
 def facts() -> HostFacts:
     """Probe the host.  Costs a fraction of a millisecond; raises OSError when /proc is not a procfs."""
+    global _kernel, _layout
+    if _kernel is None:
+        _kernel = _kernel_facts()
     status = read("/proc/self/status")
-    uname = posix.uname()
-    major, minor = uname.release.split("-")[0].split(".")[:2]
     uid = posix.geteuid()
+    mountinfo, membership = read("/proc/self/mountinfo"), read("/proc/self/cgroup")
+    layout = _layout
+    if layout is None or layout[:2] != (mountinfo, membership):
+        _layout = layout = (mountinfo, membership, cgroup_facts(mountinfo, membership))
     return {
         "uid": uid,
         "gid": posix.getegid(),
         "caps": _hex_field(status, "CapEff:"),
         "bounding": _hex_field(status, "CapBnd:"),
-        "last_cap": int(read("/proc/sys/kernel/cap_last_cap")),
         "initial_userns": read("/proc/self/uid_map").split() == ["0", "0", "4294967295"],
+        "subuids": subids("/etc/subuid", uid) if uid else (),
+        "subgids": subids("/etc/subgid", uid) if uid else (),
+        "cgroup": layout[2],
+        **_kernel,
+    }
+
+
+def _kernel_facts() -> KernelFacts:
+    uname = posix.uname()
+    major, minor = uname.release.split("-")[0].split(".")[:2]
+    return {
+        "last_cap": int(read("/proc/sys/kernel/cap_last_cap")),
         "kernel": (int(major), int(minor)),
         "machine": uname.machine,
         "apparmor": _read_if_there("/sys/module/apparmor/parameters/enabled").startswith("Y"),
         "selinux": bool(_read_if_there("/sys/fs/selinux/enforce")),
         "namespaces": tuple(sorted(posix.listdir("/proc/self/ns"))),
-        "subuids": subids("/etc/subuid", uid) if uid else (),
-        "subgids": subids("/etc/subgid", uid) if uid else (),
-        "cgroup": cgroup_facts(read("/proc/self/mountinfo"), read("/proc/self/cgroup")),
     }
 
 

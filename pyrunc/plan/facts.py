@@ -21,18 +21,22 @@ if TYPE_CHECKING:
         mounts: dict[str, str]  # -> mount point on the host
         own: dict[str, str]  # -> path of this process's cgroup below that mount point, "/…"
 
-    class HostFacts(TypedDict):
-        uid: int  # effective
-        gid: int
-        caps: int  # CapEff of /proc/self/status
-        bounding: int  # CapBnd
+    class KernelFacts(TypedDict):
+        """What stays as it is while the kernel runs."""
+
         last_cap: int  # the highest capability that the kernel knows
-        initial_userns: bool  # uid_map of this process is the identity over all ids
         kernel: tuple[int, int]
         machine: str  # as uname -m
         apparmor: bool
         selinux: bool
         namespaces: tuple[str, ...]  # names in /proc/self/ns
+
+    class HostFacts(KernelFacts):
+        uid: int  # effective
+        gid: int
+        caps: int  # CapEff of /proc/self/status
+        bounding: int  # CapBnd
+        initial_userns: bool  # uid_map of this process is the identity over all ids
         subuids: tuple[tuple[int, int], ...]  # (first, count) of /etc/subuid for this user; () for root
         subgids: tuple[tuple[int, int], ...]
         cgroup: CgroupFacts

@@ -41,17 +41,29 @@ def read(bundle: str) -> bytes:
     return b"".join(parts)
 
 
+#: The last valid config: a program that creates many containers of one bundle need not validate it again.
+_valid: tuple[bytes, Spec] | None = None
+
+
 def load(bundle: str) -> tuple[Spec, bytes]:
-    """The valid config and its bytes; SpecError with every violation."""
+    """The valid config, which nobody changes, and its bytes; SpecError with every violation."""
+    global _valid
     data = read(bundle)
+    valid = _valid
+    if valid is None or valid[0] != data:
+        _valid = valid = (data, _parse(data))
+    return valid[1], data
+
+
+def _parse(data: bytes) -> Spec:
     try:
-        return load_spec(data), data
+        return load_spec(data)
     except ModuleNotFoundError:
         # A config of the wrong shape: the library that lists all that is wrong is not on the lean path.
         from pyrunc.host import site
 
         site.add()
-        return load_spec(data), data
+        return load_spec(data)
 
 
 def request(

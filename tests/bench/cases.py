@@ -29,12 +29,12 @@ class Runtime:
 
     __slots__ = ("command", "ids", "name", "pid_file", "private")
 
-    def __init__(self, name: str, command: list[str], scratch: Path, *, private: bool = False) -> None:
+    def __init__(self, name: str, command: list[str], states: Path, *, private: bool = False) -> None:
         self.name = name
-        self.command = [*command, "--root", str(scratch / f"state-{name.replace(' ', '-')}")]
+        self.command = [*command, "--root", str(states / name.replace(" ", "-"))]
         self.private = private
         word = name.replace(",", "").replace(" ", "-")
-        self.pid_file = str(scratch / f"{word}.pid")
+        self.pid_file = str(states / f"{word}.pid")
         self.ids = (f"bench-{os.getpid()}-{word}-{number}" for number in itertools.count())
 
     def run(self, bundle: Path) -> Timings:
@@ -64,15 +64,15 @@ class Runtime:
         return taken
 
 
-def api(bundle: Path, root: Path) -> Callable[[], Timings]:
+def api(bundle: Path, root: Path, cgroup_manager: str = "cgroupfs") -> Callable[[], Timings]:
     """create + start + wait + delete from this running program."""
     import pyrunc
 
-    names = (f"bench-{os.getpid()}-api-{number}" for number in itertools.count())
+    names = (f"bench-{os.getpid()}-api-{cgroup_manager}-{number}" for number in itertools.count())
 
     def call() -> Timings:
         started = time.perf_counter()
-        container = pyrunc.Container.create(next(names), str(bundle), root=str(root))
+        container = pyrunc.Container.create(next(names), str(bundle), root=str(root), cgroup_manager=cgroup_manager)
         container.start()
         container.wait()
         container.delete()
@@ -98,29 +98,29 @@ def interpreter() -> str:
     return str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"))
 
 
-def runtimes(scratch: Path) -> list[Runtime]:
+def runtimes(states: Path) -> list[Runtime]:
     pyrunc = str(Path(sys.prefix, "bin", "pyrunc"))
-    found = [Runtime("pyrunc", [pyrunc], scratch)]
+    found = [Runtime("pyrunc", [pyrunc], states)]
     runc = shutil.which("runc", path=programs.PATH)
     crun = shutil.which("crun", path=programs.PATH)
     if runc:
-        found.append(Runtime("runc", [runc], scratch))
+        found.append(Runtime("runc", [runc], states))
     if crun:
         # crun takes only a cgroup2 view here, and none of its cgroups; pyrunc beside it under the same
         # conditions.
         disabled = "--cgroup-manager=disabled"
-        found.append(Runtime("crun, no cgroup", [crun, disabled], scratch, private=True))
-        found.append(Runtime("pyrunc, no cgroup", [pyrunc, disabled], scratch, private=True))
+        found.append(Runtime("crun, no cgroup", [crun, disabled], states, private=True))
+        found.append(Runtime("pyrunc, no cgroup", [pyrunc, disabled], states, private=True))
     return found
 
 
-def collect(scratch: Path, large: dict[str, Any] | None) -> dict[str, list[Case]]:
+def collect(scratch: Path, states: Path, large: dict[str, Any] | None) -> dict[str, list[Case]]:
     """Groups of cases; a group is interleaved as a whole."""
     small = make_bundle(scratch / "small", default_config(), "true")
     waiting = make_bundle(scratch / "waiting", default_config(), "pause")
     bare = [interpreter(), "-I", "-S", "-c", "pass"]
     floor = [str(programs.static("floor", HERE)), str(small / "rootfs"), "/bin/true"]
-    pyrunc, *_ = every = runtimes(scratch)
+    pyrunc, *_ = every = runtimes(states)
 
     def case(runtime: Runtime, what: Callable[[Path], Timings], bundle: Path) -> Case:
         return Case(runtime.name, lambda: what(bundle), private=runtime.private)
@@ -138,7 +138,8 @@ def collect(scratch: Path, large: dict[str, Any] | None) -> dict[str, list[Case]
             Case("bare interpreter", lambda: {"state": spawn(bare)}),
         ],
     }
-    groups["run"].append(Case("Python API", api(small, scratch / "state-api")))
+    groups["run"].append(Case("Python API", api(small, states / "api")))
+    groups["run"].append(Case("Python API, no cgroup", api(small, states / "api", cgroup_manager="disabled")))
     if large is not None:
         bundle = make_bundle(scratch / "large", large, "true")
         large["linux"].pop("resources", None)  # limits cannot be applied without a cgroup
