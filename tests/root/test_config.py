@@ -332,7 +332,13 @@ def test_the_seccomp_listener_goes_to_the_agent_with_metadata(box: Box, tmp_path
 @pytest.mark.needs("cgroup1")
 def test_the_init_needs_less_than_300_kib(new_box: Callable[..., Box]) -> None:
     box = new_box("/bin/true")
-    box.create()
+    # The kernel charges 256 KiB in advance on each processor that a process runs on.
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        box.create()
+    finally:
+        os.sched_setaffinity(0, before)
     (folder,) = [path for path in box.cgroups() if "/memory/" in str(path)]
     # What the kernel allocates for namespaces and mounts is charged, too, and is the same for any runtime.
     whole = int((folder / "memory.max_usage_in_bytes").read_text())
