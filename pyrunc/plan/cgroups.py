@@ -7,7 +7,7 @@ process exists, and that process is born in its cgroups, so that nothing escapes
 from __future__ import annotations
 
 from pyrunc.plan import device_rules
-from pyrunc.plan.mounts import normal
+from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pyrunc.plan.capabilities import CAP_MKNOD
 from pyrunc.plan.kernel import OPEN_TREE_CLONE, S_IFBLK, S_IFCHR, S_IFIFO
 from pyrunc.plan.mount_options import parse
-from pyrunc.plan.mounts import normal
 from pyrunc.plan.ops import CREATE_FILE
+from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from pyrunc.plan.kernel import (
 from pyrunc.plan.mount_options import Options, ms_flags, parse
 from pyrunc.plan.namespaces import mapping_text
 from pyrunc.plan.ops import CREATE_DIR, CREATE_LIKE, CREATE_NOTHING, TARGET_ALLOW_PROC, TARGET_NO_SYMLINKS
+from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ FSCONFIG_LIMIT = 255
 
 
 def apply(b: Builder) -> None:
+    """Every mount of the config, with the container's own /tmp below them all and its workspace among them."""
+    workspace_at = None
+    if b.isolation:
+        from pyrunc.plan import isolation
+
+        if "tmp" in b.isolation:
+            isolation.private_tmp(b)
+        if "workspace" in b.isolation:
+            workspace_at = isolation.workspace_index(b)
+            if workspace_at < 0:
+                isolation.workspace(b)
     for index, mount in enumerate(b.spec.get("mounts") or ()):
         where = f"mounts[{index}]"
         destination = normal(mount["destination"])
@@ -63,28 +75,27 @@ def apply(b: Builder) -> None:
             file_system(b, where, mount, destination, options)
 
 
-def normal(path: str) -> str:
-    """``path`` as an absolute path without empty, ``.`` and ``..`` components (lexically)."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
-
-
-def target(b: Builder, where: str, path: str, create: int, *, like: int = -1, flags: int = 0, mode: int = 0o755) -> int:
-    """Open or make the mount point; returns its slot."""
+def target(
+    b: Builder,
+    where: str,
+    path: str,
+    create: int,
+    *,
+    like: int = -1,
+    flags: int = 0,
+    mode: int = 0o755,
+    field: str = ".destination",
+) -> int:
+    """Open or make the mount point; returns its slot.  ``field`` of ``where`` is what names it."""
     slot = b.slot()
     if path in PROC_TARGETS:
         flags |= TARGET_ALLOW_PROC
     elif path.startswith("/proc/"):
         b.problem(
-            where + ".destination",
+            where + field,
             f'"{path}" is inside /proc, where only these may be mounted over: ' + ", ".join(sorted(PROC_TARGETS)),
         )
-    b.on_container(where + ".destination", "target", slot, path, create, mode, flags, like)
+    b.on_container(where + field, "target", slot, path, create, mode, flags, like)
     return slot
 
 
@@ -106,10 +117,14 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
     if not source.startswith("/"):
         # config.md: "for bind mounts, source is relative to the bundle"
         source = b.request["bundle"].rstrip("/") + "/" + source
-    slot = b.slot()
-    if options.copy_symlink:
+    slot = _cow(b, where, source, destination)
+    if slot >= 0:
+        pass
+    elif options.copy_symlink:
+        slot = b.slot()
         b.on_container(where + ".source", "copy_symlink", slot, source, destination)
     else:
+        slot = b.slot()
         tree = OPEN_TREE_CLONE | (AT_RECURSIVE if options.bind & MS_REC else 0)
         # An id-mapped mount needs the capabilities of its file system's owner: the host's.
         add = b.on_host if _wants_id_map(mount, options) else b.on_source
@@ -124,6 +139,15 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
     b.on_container(where, "attach", slot, place)
     if destination in ("/proc", "/sys") and not options.copy_symlink:
         b.pinned[destination] = slot  # podman's --pid=host binds the host's
+
+
+def _cow(b: Builder, where: str, source: str, destination: str) -> int:
+    """The slot of a private copy where the container is to have one, else -1."""
+    if "cow" not in b.isolation or destination not in b.isolation["cow"]["destinations"]:
+        return -1
+    from pyrunc.plan import isolation
+
+    return isolation.cow(b, where, source, destination)
 
 
 def _wants_id_map(mount: Mount, options: Options) -> bool:

@@ -7,8 +7,8 @@ that may add one, and before the container can run anything.
 from __future__ import annotations
 
 from pyrunc.plan.kernel import MOUNT_ATTR_RDONLY
-from pyrunc.plan.mounts import normal
 from pyrunc.plan.ops import SLOT_MASK, SLOT_NULL
+from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

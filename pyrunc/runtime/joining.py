@@ -9,7 +9,6 @@ from pyrunc.host import execute, files, helper, probe, process
 from pyrunc.plan.exec import SLOT_PIDFD
 from pyrunc.plan.exec import execute as plan_exec
 from pyrunc.plan.kernel import NAMESPACES
-from pyrunc.plan.mounts import normal
 from pyrunc.plan.ops import SLOT_ROOT
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
@@ -17,6 +16,7 @@ from pyrunc.runtime import inherited
 from pyrunc.runtime import state as states
 from pyrunc.runtime.conversation import Conversation, split
 from pyrunc.spec.jsontext import dumps
+from pyrunc.spec.mount_checks import normal
 from pyrunc.state import machine
 
 TYPE_CHECKING = False

@@ -27,6 +27,17 @@ def is_bind(mount: Mount) -> bool:
     return mount.get("type") == "bind" or any(option in _BIND for option in mount.get("options", ()))
 
 
+def normal(path: str) -> str:
+    """``path`` as an absolute path without empty, ``.`` and ``..`` components (lexically)."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
 def check_mounts(spec: Spec) -> Iterator[Violation]:
     for index, mount in enumerate(spec.get("mounts", ())):
         where = f"mounts[{index}]"

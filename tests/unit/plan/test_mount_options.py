@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pyrunc.plan import kernel as k
 from pyrunc.plan import mount_options
-from pyrunc.plan.mounts import normal, parse_id_map
+from pyrunc.plan.mounts import parse_id_map
+from pyrunc.spec.mount_checks import normal
 
 
 @pytest.mark.parametrize(
