@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Linux, Mount, Spec
 
 _CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
-_MASKED = (
+MASKED = (
     *("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
     *("/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"),
 )
-_READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 def default(rootless: bool, uid: int, gid: int) -> Spec:
@@ -111,6 +111,6 @@ def _linux(rootless: bool, uid: int, gid: int) -> Linux:
         kinds = ("pid", "network", "ipc", "uts", "mount")
         linux["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
     linux["namespaces"] = [{"type": kind} for kind in kinds]
-    linux["maskedPaths"] = list(_MASKED)
-    linux["readonlyPaths"] = list(_READONLY)
+    linux["maskedPaths"] = list(MASKED)
+    linux["readonlyPaths"] = list(READONLY)
     return linux

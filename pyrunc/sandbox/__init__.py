@@ -1,0 +1,1 @@
+"""The Python sandbox: from keyword arguments to a container that runs programs."""
