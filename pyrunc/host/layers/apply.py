@@ -1,0 +1,260 @@
+"""Applies the changes of a layer to a directory.
+
+Neither tree is trusted: names come from the container, and the destination may hold symlinks of earlier ones.  It is
+reached by descriptors like the layer, nothing in it is written through: an object is made under a name of its own and
+then renamed into its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from pyrunc.errors import HostError
+from pyrunc.host.layers import content, xattrs
+from pyrunc.host.layers.changes import kept
+from pyrunc.host.layers.overlay import DELETED, ENTER, LEAVE, SAME
+from pyrunc.host.layers.place import Place, failed
+from pyrunc.host.layers.remove import remove
+from pyrunc.host.layers.trail import DIRECTORY, GONE, Trail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import stat_result
+
+    from pyrunc.host.layers.overlay import Found, Walk
+
+
+class Destination:
+    """The directory ``root``, a descriptor of the caller's; ``path`` is its name in errors."""
+
+    __slots__ = ("_links", "_made", "_new", "_path", "_root", "_temporary", "_trail", "_walk", "_warn")
+
+    def __init__(self, root: int, path: str, warn: Callable[[str], None]) -> None:
+        self._root = root
+        self._path = path
+        self._warn = warn
+        # Nobody can have put anything there before.
+        self._temporary = f".pyrunc-{os.urandom(12).hex()}"
+
+    def add(self, walk: Walk, prefix: str) -> None:
+        """All changes of a layer, whose root is ``prefix`` below the destination.
+
+        The directories on the way there are made if they are absent.
+        """
+        events = kept(walk.events(), _wanted)
+        first = next(events, None)
+        if first is None:
+            return
+        self._walk = walk
+        self._links: dict[tuple[int, int], tuple[Place, int]] = {}
+        self._made: list[bool] = []  # of the directories that the walk is in: whether they are new
+        self._new = False
+        with Trail(self._descend(prefix)) as self._trail:
+            self._do(*first)
+            for step, found in events:
+                self._do(step, found)
+
+    def _descend(self, prefix: str) -> int:
+        fd = os.dup(self._root)
+        for name in filter(None, prefix.split("/")):
+            try:
+                self._new = _make_directory(fd, name)
+                inner = os.open(name, DIRECTORY, dir_fd=fd)
+            except OSError as error:
+                wrong = failed(error, f"{self._path}{prefix}")
+                wrong.hint = f"{name} is no directory there: choose the layer {prefix} alone"
+                raise wrong from None
+            finally:
+                os.close(fd)
+            fd = inner
+        return fd
+
+    def _do(self, step: int, found: Found) -> None:
+        place = found.place
+        try:
+            if step == ENTER:
+                self._enter(found)
+            elif step == LEAVE:
+                self._leave(found)
+            elif found.kind == DELETED:
+                remove(self._trail.fd, place.name)
+            else:
+                self._place(found)
+        except HostError as error:
+            error.where = error.where or place.below(self._path)
+            raise
+        except OSError as error:
+            raise failed(error, place.below(self._path)) from None
+
+    def _enter(self, found: Found) -> None:
+        name = found.place.name
+        if found.place.parent is None:
+            self._made.append(self._new)
+            return
+        made = False
+        try:
+            self._trail.enter(name)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            if error.errno != errno.ENOENT:  # a symlink, or anything else that is no directory
+                os.unlink(name, dir_fd=self._trail.fd)
+            os.mkdir(name, 0o700, dir_fd=self._trail.fd)
+            self._trail.enter(name)
+            made = True
+        self._made.append(made)
+
+    def _leave(self, found: Found) -> None:
+        """Attributes last: they may keep us from writing, and what is written changes the time."""
+        made = self._made.pop()
+        root = found.place.parent is None
+        if root and found.kind == SAME and not made:
+            return
+        assert found.stat is not None
+        directory = self._trail.fd
+        if made or found.kind != SAME:
+            os.fchown(directory, found.stat.st_uid, found.stat.st_gid)
+            os.fchmod(directory, stat.S_IMODE(found.stat.st_mode))
+            self._write_xattrs(found, xattrs.at(directory), found.xattrs)
+        os.utime(directory, ns=(found.stat.st_atime_ns, found.stat.st_mtime_ns))
+        if not root:
+            self._trail.leave()
+
+    def _place(self, found: Found) -> None:
+        """Put an object that is no directory in the place of whatever is there."""
+        name, directory = found.place.name, self._trail.fd
+        try:
+            if not self._make(found):
+                return
+            self._clear(directory, name)
+            os.rename(self._temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            if found.linked:
+                assert found.stat is not None
+                inode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino
+                self._links.setdefault((found.stat.st_dev, found.stat.st_ino), (found.place, inode))
+        finally:
+            try:
+                os.unlink(self._temporary, dir_fd=directory)
+            except FileNotFoundError:
+                pass
+
+    def _clear(self, directory: int, name: str) -> None:
+        """rename(2) replaces anything but a directory."""
+        try:
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            remove(directory, name)
+
+    def _make(self, found: Found) -> bool:
+        """The object under the temporary name, complete; False when it vanished, or cannot be made by us."""
+        now = found.stat
+        assert now is not None
+        if found.linked and self._link(now):
+            return True
+        name, source, directory = found.place.name, self._walk.upper.fd, self._trail.fd
+        opened, target = -1, ""
+        try:
+            has = xattrs.read(xattrs.at(source, name))
+            if stat.S_ISREG(now.st_mode):
+                opened = content.open_regular(source, name)
+            elif stat.S_ISLNK(now.st_mode):
+                target = content.read_link(source, name)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return False
+        if opened >= 0:
+            now = self._copy(opened)
+        elif target:
+            os.symlink(target, self._temporary, dir_fd=directory)
+        elif not self._make_node(found, now):
+            return False
+        os.chown(self._temporary, now.st_uid, now.st_gid, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISLNK(now.st_mode):  # chown(2) has taken set-id bits away
+            os.chmod(self._temporary, stat.S_IMODE(now.st_mode), dir_fd=directory)
+        self._write_xattrs(found, xattrs.at(directory, self._temporary), has)
+        times = now.st_atime_ns, now.st_mtime_ns
+        os.utime(self._temporary, ns=times, dir_fd=directory, follow_symlinks=False)
+        return True
+
+    def _make_node(self, found: Found, now: stat_result) -> bool:
+        """A FIFO, a socket, or a device, which takes a privilege."""
+        try:
+            os.mknod(self._temporary, stat.S_IFMT(now.st_mode) | 0o600, now.st_rdev, dir_fd=self._trail.fd)
+        except PermissionError:
+            if stat.S_IFMT(now.st_mode) not in (stat.S_IFCHR, stat.S_IFBLK):
+                raise
+            path = found.place.below(self._walk.destination)
+            self._warn(f"{path}: left out: to make a device takes CAP_MKNOD in the initial user namespace")
+            return False
+        return True
+
+    def _copy(self, source: int) -> stat_result:
+        """Contents and holes of ``source``, which is closed; returns what it was."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            now = os.fstat(source)
+            to = os.open(self._temporary, flags, 0o600, dir_fd=self._trail.fd)
+            try:
+                os.ftruncate(to, now.st_size)
+                for start, end in content.extents(source, now.st_size):
+                    _copy_range(source, to, start, end)
+            finally:
+                os.close(to)
+        finally:
+            os.close(source)
+        return now
+
+    def _link(self, now: stat_result) -> bool:
+        """Another name of what has been placed already; False when it has not, or has all the names it may have."""
+        place, inode = self._links.get((now.st_dev, now.st_ino), (None, 0))
+        if place is None:
+            return False
+        *directories, name = place.names()
+        with Trail(os.dup(self._trail.root)) as way:
+            for directory in directories:
+                way.enter(directory)
+            if os.stat(name, dir_fd=way.fd, follow_symlinks=False).st_ino != inode:
+                return False
+            try:
+                os.link(name, self._temporary, src_dir_fd=way.fd, dst_dir_fd=self._trail.fd, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in (errno.EMLINK, errno.EXDEV):
+                    raise
+                return False
+        return True
+
+    def _write_xattrs(self, found: Found, path: str, has: dict[str, bytes] | None) -> None:
+        if has is None:
+            where = found.place.below(self._walk.destination)
+            self._warn(f"{where}: extended attributes left out: they are too many")
+        xattrs.write(path, has or {})
+
+
+def _make_directory(directory: int, name: str) -> bool:
+    """Whether it was absent."""
+    try:
+        os.mkdir(name, 0o755, dir_fd=directory)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _copy_range(source: int, to: int, start: int, end: int) -> None:
+    """A source that has become shorter leaves zeros."""
+    at = start
+    while at < end:
+        data = os.pread(source, min(content.CHUNK, end - at), at)
+        if not data:
+            return
+        at += os.pwrite(to, data, at)
+
+
+def _wanted(found: Found) -> bool:
+    """Besides changes: all names of one inode, for it is made anew."""
+    return found.kind != SAME or found.linked

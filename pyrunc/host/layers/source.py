@@ -1,0 +1,83 @@
+"""How the directories of a layer are reached: its own objects, and those that show through."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.errors import StateError
+from pyrunc.host.layers.place import failed
+from pyrunc.host.layers.trail import DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.facts import Layer
+
+_OPEN_TREE = 428  # the same on all architectures but alpha
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD = -100
+
+
+def open_layer(layer: Layer) -> int:
+    """The directory with what the container has written: the upper directory of an overlay, or the workspace.
+
+    StateError when the layer is not mounted: then its directory belongs to the file system of the state.
+    """
+    path = layer["path"]
+    try:
+        fd = os.open(path, DIRECTORY)
+    except FileNotFoundError:
+        raise _unreachable(layer) from None
+    except OSError as error:
+        raise failed(error, path) from None
+    try:
+        if os.fstat(fd).st_dev == os.stat(os.path.dirname(path)).st_dev:
+            raise _unreachable(layer)
+        if not layer["lower"]:
+            return os.dup(fd)
+        return os.open("upper", DIRECTORY, dir_fd=fd)
+    except OSError as error:
+        raise failed(error, path) from None
+    finally:
+        os.close(fd)
+
+
+def _unreachable(layer: Layer) -> StateError:
+    return StateError(
+        f"what the container has written below {layer['destination']} cannot be reached",
+        hint="without privilege it lives in the container's own mount namespace and ends with it; with it, "
+        "until the machine restarts",
+    )
+
+
+def open_lower(layer: Layer) -> int | None:
+    """The directory that shows through, without what is mounted below it; None below a workspace."""
+    path = layer["lower"]
+    if not path:
+        return None
+    try:
+        tree = _clone(path)
+        try:
+            return os.open(".", DIRECTORY, dir_fd=tree)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise failed(error, path) from None
+
+
+def _clone(path: str) -> int:
+    """The mount at ``path`` alone, as overlayfs has taken it: what is mounted below does not show through.
+
+    Whoever may not do that cannot have mounted anything there either, and gets the directory as it is.
+    """
+    import ctypes
+
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    syscall.restype = ctypes.c_long
+    fd: int = syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), _OPEN_TREE_CLONE | os.O_CLOEXEC)
+    if fd >= 0:
+        return fd
+    number = ctypes.get_errno()
+    if number == errno.EPERM:
+        return os.open(path, DIRECTORY & ~os.O_NOFOLLOW)
+    raise OSError(number, os.strerror(number), path)

@@ -1,0 +1,105 @@
+"""The way that a walk has come down a tree, by descriptors.
+
+A process may have some thousand descriptors, a tree may be deeper than that.  So only the last ones of the way
+are open; those further up are opened again by their names when the walk comes back, and are the same directories
+or an error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+#: Directories that are open at a time, besides the root.
+WINDOW = 100
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: What the look-up of a name says when something else, or nothing, is there by now.
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
+
+
+class _Step:
+    """One directory of the way; ``fd`` is -1 while it is closed."""
+
+    __slots__ = ("device", "fd", "inode", "name")
+
+    def __init__(self, name: str, fd: int) -> None:
+        found = os.fstat(fd)
+        self.name = name
+        self.fd = fd
+        self.device = found.st_dev
+        self.inode = found.st_ino
+
+
+class Trail:
+    """Starts at the directory ``root``, a descriptor that it owns from now on and keeps open."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, root: int) -> None:
+        self._steps = [_Step("", root)]
+
+    @property
+    def fd(self) -> int:
+        """The directory that the walk is in; OSError (GONE) when it is not where it was."""
+        last = self._steps[-1]
+        if last.fd < 0:
+            self._reopen()
+        return last.fd
+
+    @property
+    def root(self) -> int:
+        return self._steps[0].fd
+
+    def enter(self, name: str) -> tuple[int, int]:
+        """Go down into ``name``, which must be a directory and no symlink; its device and inode."""
+        self._append(name, os.open(name, DIRECTORY, dir_fd=self.fd))
+        last = self._steps[-1]
+        return last.device, last.inode
+
+    def leave(self) -> None:
+        """Go up again."""
+        fd = self._steps.pop().fd
+        if fd >= 0:
+            os.close(fd)
+
+    def _append(self, name: str, fd: int) -> None:
+        try:
+            self._steps.append(_Step(name, fd))
+        except BaseException:
+            os.close(fd)
+            raise
+        self._forget(len(self._steps) - 1 - WINDOW)
+
+    def _forget(self, index: int) -> None:
+        if index > 0 and self._steps[index].fd >= 0:
+            os.close(self._steps[index].fd)
+            self._steps[index].fd = -1
+
+    def _reopen(self) -> None:
+        for index in range(1, len(self._steps)):
+            step = self._steps[index]
+            if step.fd < 0:
+                step.fd = os.open(step.name, DIRECTORY, dir_fd=self._steps[index - 1].fd)
+                found = os.fstat(step.fd)
+                if (found.st_dev, found.st_ino) != (step.device, step.inode):
+                    os.close(step.fd)
+                    step.fd = -1
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), step.name)
+            if index + WINDOW < len(self._steps):
+                self._forget(index - 1)
+
+    def close(self) -> None:
+        while self._steps:
+            self.leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,82 @@
+"""Extended attributes of an object, those excepted that belong to a file system or to the host and not to the object.
+
+There is no call that takes a directory's descriptor and a name, so ``/proc/self/fd`` stands for the descriptor: that
+link of the kernel's leads to the very object, and nothing behind it is followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.errors import HostError
+
+#: overlayfs' own notes (overlayfs.rst): what they say is about that overlay.
+OVERLAY = ("trusted.overlay.", "user.overlay.")
+
+#: The label is the host's policy's, and the other one a signature with this host's key over this very inode.
+HOST = ("security.selinux", "security.evm")
+
+
+def at(directory: int, name: str = ".") -> str:
+    """A path to ``name`` in an open directory, for calls that do not follow its last component."""
+    return f"/proc/self/fd/{directory}/{name}"
+
+
+def read(path: str) -> dict[str, bytes] | None:
+    """All of them; None when there are more than anybody can list (64 KiB of names, xattr(7))."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            return None
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+    found = {}
+    for name in names:
+        if _own(name):
+            value = _get(path, name)
+            if value is not None:
+                found[name] = value
+    return found
+
+
+def write(path: str, wanted: dict[str, bytes]) -> None:
+    """Give the object these and no others: a new one may have got some from its directory (acl(5))."""
+    for name in read(path) or ():
+        if name not in wanted:
+            os.removexattr(path, name, follow_symlinks=False)
+    for name in sorted(wanted):
+        try:
+            os.setxattr(path, name, wanted[name], follow_symlinks=False)
+        except OSError as error:
+            raise HostError(
+                f"extended attribute {name}: {os.strerror(error.errno or 0).lower()}",
+                hint="the file system may have none of its kind, or keep it for root",
+            ) from None
+
+
+def opaque(directory: int) -> bool:
+    """Whether overlayfs shows nothing of the lower directory through this one.
+
+    It keeps its notes under user.* in an overlay of a user namespace, and under trusted.* else; there a container
+    may write user.overlay.opaque itself, but every directory that has a lower one has trusted.overlay.origin.
+    """
+    path = at(directory)
+    if _get(path, "trusted.overlay.opaque") == b"y":
+        return True
+    return _get(path, "user.overlay.opaque") == b"y" and _get(path, "trusted.overlay.origin") is None
+
+
+def _own(name: str) -> bool:
+    return not name.startswith(OVERLAY) and name not in HOST
+
+
+def _get(path: str, name: str) -> bytes | None:
+    try:
+        return os.getxattr(path, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return None
+        raise

@@ -1,0 +1,165 @@
+"""``commit``: what a container has changed, written as an image layer or applied to a directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pyrunc.errors import StateError, UsageError
+from pyrunc.host.layers.apply import Destination
+from pyrunc.host.layers.archive import Archive
+from pyrunc.host.layers.place import failed
+from pyrunc.host.layers.sink import Sink
+from pyrunc.runtime import diff
+from pyrunc.runtime import state as states
+from pyrunc.spec.jsontext import loads
+from pyrunc.state import machine
+from pyrunc.state.store import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyrunc.host.layers.archive import Owners
+    from pyrunc.plan.facts import Layer
+    from pyrunc.spec.types import IDMapping
+    from pyrunc.state.store import State
+
+#: What an id that has no mapping looks like inside (user_namespaces(7), overflowuid).
+OVERFLOW_ID = 65534
+
+
+def commit(
+    root: str, id: str, dest: str, layer: str | None = None, *, warn: Callable[[str], None] | None = None
+) -> None:
+    """Write the changes of a container's layers to ``dest``; ``warn`` is told what had to be left out.
+
+    An existing directory, or one that a slash at the end asks for, gets the changes applied, with the ids that the
+    container's objects have on the host.  Anything else is a file (``-``: standard output) that gets an OCI image
+    layer, with the ids that they have in the container; it is there completely or not at all.
+
+    ``layer``: only the one mounted at that path of the container, with paths relative to it; else they are relative
+    to the container's root.
+    """
+    record = Record(root, id)
+    state = diff.load(record)
+    chosen = _choose(state, layer)
+    told = warn or _ignore
+    if dest.endswith("/") or os.path.isdir(dest):
+        _check_lower(record, state, dest)
+        _apply(state, chosen, dest, told, relative=layer is not None)
+    elif dest == "-":
+        if os.isatty(1):
+            raise UsageError("standard output is a terminal: an archive is not for reading")
+        _archive(record, state, chosen, Sink(1, "standard output", sparse=False), told, relative=layer is not None)
+    else:
+        _to_file(record, state, chosen, dest, told, relative=layer is not None)
+
+
+def _ignore(_: str) -> None:
+    """The default for warnings: a program that wants them passes ``warn``."""
+
+
+def _choose(state: State, layer: str | None) -> list[Layer]:
+    """Layers that lie in others come after them."""
+    layers = sorted(state["layers"], key=lambda each: each["destination"])
+    if layer is None:
+        return layers
+    path = "/" + os.path.normpath(layer).lstrip("/") if layer.startswith("/") else layer
+    found = [each for each in layers if each["destination"] == path]
+    if not found:
+        known = ", ".join(each["destination"] for each in layers)
+        raise StateError(f"no private layer is mounted at {layer}", where=state["id"], hint=f"there are: {known}")
+    return found
+
+
+def _check_lower(record: Record, state: State, dest: str) -> None:
+    """overlayfs.rst, "Changes to underlying filesystems": what a mounted overlay then shows is undefined."""
+    if not os.path.isdir(dest) or states.status(record, state) == machine.STOPPED:
+        return
+    for layer in state["layers"]:
+        if layer["lower"] and os.path.isdir(layer["lower"]) and os.path.samefile(layer["lower"], dest):
+            raise StateError(
+                f"{dest} is what shows through at {layer['destination']} of the container",
+                where=state["id"],
+                hint="stop it first",
+            )
+
+
+def _apply(state: State, layers: list[Layer], dest: str, warn: Callable[[str], None], *, relative: bool) -> None:
+    try:
+        # What a container leaves behind may be set-user-id, or a device: nobody else's business.
+        os.makedirs(dest, 0o700, exist_ok=True)
+        fd = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise failed(error, dest) from None
+    try:
+        destination = Destination(fd, os.path.abspath(dest), warn)
+        for layer in layers:
+            with diff.walk(state, layer, by_path=False) as walk:
+                destination.add(walk, "/" if relative else layer["destination"])
+    finally:
+        os.close(fd)
+
+
+def _archive(
+    record: Record,
+    state: State,
+    layers: list[Layer],
+    sink: Sink,
+    warn: Callable[[str], None],
+    *,
+    relative: bool,
+) -> None:
+    archive = Archive(sink, _owners(record), warn)
+    for layer in layers:
+        with diff.walk(state, layer, by_path=False) as walk:
+            archive.add(walk, "/" if relative else layer["destination"])
+    archive.finish()
+
+
+def _to_file(
+    record: Record, state: State, layers: list[Layer], dest: str, warn: Callable[[str], None], *, relative: bool
+) -> None:
+    path = os.path.realpath(dest)
+    try:
+        special = os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
+        target = path if special else f"{path}.{os.urandom(6).hex()}.tmp"
+        new = 0 if special else os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        fd = os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | new, 0o600)
+    except OSError as error:
+        raise failed(error, dest) from None
+    try:
+        try:
+            _archive(record, state, layers, Sink(fd, dest, sparse=not special), warn, relative=relative)
+            if not special:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        if not special:
+            os.rename(target, path)
+    except BaseException as error:
+        if not special:
+            os.unlink(target)
+        if isinstance(error, OSError):
+            raise failed(error, dest) from None
+        raise
+
+
+def _owners(record: Record) -> Owners:
+    """From ids of the host to those of the container, which are what an image speaks of."""
+    config: Any = loads(record.config(), record.directory + "/config.json")
+    linux = config.get("linux") or {}
+    uids: list[IDMapping] = linux.get("uidMappings") or []
+    gids: list[IDMapping] = linux.get("gidMappings") or []
+    return lambda uid, gid: (_inside(uid, uids), _inside(gid, gids))
+
+
+def _inside(id: int, mappings: list[IDMapping]) -> int:
+    if not mappings:
+        return id
+    for mapping in mappings:
+        if mapping["hostID"] <= id < mapping["hostID"] + mapping["size"]:
+            return mapping["containerID"] + id - mapping["hostID"]
+    return OVERFLOW_ID

@@ -1,0 +1,56 @@
+"""``diff``: what a container has changed in the trees that are its alone."""
+
+from __future__ import annotations
+
+from pyrunc.errors import StateError
+from pyrunc.host.layers import changes, marks, overlay, source
+from pyrunc.runtime import state as states
+from pyrunc.state import machine
+from pyrunc.state.store import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.host.layers.changes import Change
+    from pyrunc.host.layers.overlay import Walk
+    from pyrunc.plan.facts import Layer
+    from pyrunc.state.store import State
+
+
+def diff(root: str, id: str) -> list[Change]:
+    """Every added, changed and deleted path, sorted; of a container that is created, running, paused or stopped.
+
+    StateError if there is no such container, or none of its trees is its own.
+    """
+    import heapq
+
+    state = load(Record(root, id))
+    found = []
+    for layer in state["layers"]:
+        with walk(state, layer, by_path=True) as layer_walk:
+            found.append(list(changes.changes(layer_walk)))
+    if len(found) == 1:
+        return found[0]
+    return list(heapq.merge(*found, key=lambda change: change.path))
+
+
+def load(record: Record) -> State:
+    """The state of a container that has layers."""
+    state = record.load()
+    if states.status(record, state) == machine.CREATING:
+        raise StateError("what the container changes can be read when it is created", where=record.id)
+    if not state.get("layers"):
+        raise StateError(
+            "the container has no private layers",
+            where=record.id,
+            hint="the annotations io.pyrunc.rootfs, io.pyrunc.workspace and io.pyrunc.cow (of a directory) give it "
+            "some, as do the flags --ephemeral-rootfs, --workspace and --cow",
+        )
+    return state
+
+
+def walk(state: State, layer: Layer, *, by_path: bool) -> Walk:
+    """A walk down one layer, to be closed; what other layers cover and what pyrunc itself made is left out."""
+    destinations = [other["destination"] for other in state["layers"]]
+    left_out = marks.of_layer(layer["destination"], destinations, state.get("made_in_layers") or ())
+    upper = source.open_layer(layer)
+    return overlay.Walk(upper, source.open_lower(layer), layer["destination"], left_out, by_path=by_path)
