@@ -34,6 +34,27 @@ def check_annotations(spec: Spec) -> Iterator[Violation]:
         yield Violation("annotations", "a key must not be empty")
 
 
+def check_isolation_syntax(spec: Spec) -> Iterator[Violation]:
+    annotations = spec.get("annotations", {})
+    if _isolated(annotations):
+        from pyrunc.spec import isolation
+
+        yield from isolation.syntax(annotations)
+
+
+def check_isolation_conflicts(spec: Spec) -> Iterator[Violation]:
+    annotations = spec.get("annotations", {})
+    if _isolated(annotations):
+        from pyrunc.spec import isolation
+
+        yield from isolation.conflicts(annotations, spec)
+
+
+def _isolated(annotations: Iterable[str]) -> bool:
+    """Nearly all configs have no such annotation, and do without the module that reads them."""
+    return any(key.startswith("io.pyrunc.") for key in annotations)
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0")
 
@@ -66,6 +87,8 @@ SPEC: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] =
     (("linux.memoryPolicy",), linux_checks.check_memory_policy),
     (("hooks",), process_checks.check_hooks),
     (("annotations",), check_annotations),
+    (("annotations",), check_isolation_syntax),
+    (("annotations", "mounts", "process.cwd"), check_isolation_conflicts),
 )
 
 

@@ -1,0 +1,428 @@
+"""The io.pyrunc annotations and their flags: what is taken, what is refused, and that the schema says the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyrunc.errors import SpecError
+from pyrunc.spec import isolation, load, paths
+from pyrunc.spec.isolation import COW, KEYS, ROOTFS, TMP, WORKSPACE
+from pyrunc.spec.mount_checks import normal
+from tests.unit.spec.support import config, said
+
+REPOSITORY = Path(__file__).parents[3]
+SCHEMA = json.loads((REPOSITORY / "schemas/isolation.json").read_text())
+VALIDATOR = jsonschema.Draft4Validator(SCHEMA)
+
+BIND = {"destination": "/data", "source": "/x", "options": ["bind", "ro"]}
+OTHER = {"destination": "etc//hosts", "type": "bind", "source": "/y"}
+MAPPING = {"containerID": 0, "hostID": 1, "size": 1}
+FIRST = len(config()["mounts"])
+KNOWN = "there are io.pyrunc.tmp, io.pyrunc.workspace, io.pyrunc.rootfs, io.pyrunc.cow"
+SIZES = "expected digits, the first from 1 to 9, with an optional k, m, g or %"
+
+
+def annotated(annotations: dict[str, str], *mounts: dict[str, Any], cwd: str = "/work") -> dict[str, Any]:
+    document = config({"annotations": {f"io.pyrunc.{key}": value for key, value in annotations.items()}})
+    document["mounts"] += mounts
+    document["process"]["cwd"] = cwd
+    return document
+
+
+def complaints(document: dict[str, Any]) -> list[str]:
+    """What load_spec says, ``annotations["io.pyrunc.X"]: text`` shortened to ``X: text``."""
+    return [line.replace('annotations["io.pyrunc.', "", 1).replace('"]: ', ": ", 1) for line in said(document)]
+
+
+ACCEPTED = [
+    {"tmp": "private"},
+    {"tmp": "private,size=64m"},
+    {"tmp": "private,size=1048576", "rootfs": "ephemeral,size=10%"},
+    {"rootfs": "ephemeral"},
+    {"workspace": "/work"},
+    {"workspace": "/work,size=2G"},
+    {"workspace": "cwd"},
+    {"workspace": "cwd,size=1K"},
+    {"workspace": "//a/./b c/é:d..e/"},
+    {"workspace": "/procedure"},
+    {"workspace": "/tmp/work", "tmp": "private"},
+    {"workspace": "/tmp"},
+    {"workspace": "/data/work", "cow": "/data"},
+    {"cow": "/data"},
+    {"cow": "/data/./:/etc/hosts"},
+    {"tmp": f"private,size={'9' * 18}", "workspace": f"cwd,size={'9' * 9}g"},
+]
+
+
+@pytest.mark.parametrize("annotations", ACCEPTED, ids=str)
+def test_what_makes_sense_is_accepted(annotations: dict[str, str]) -> None:
+    assert said(annotated(annotations, BIND, OTHER)) == []
+
+
+MALFORMED = {
+    ("tpm", "private"): f"tpm: unknown (did you mean io.pyrunc.tmp?); {KNOWN}",
+    ("private-tmp", "private"): f"private-tmp: unknown (did you mean io.pyrunc.tmp?); {KNOWN}",
+    ("Workspace", "cwd"): f"Workspace: unknown (did you mean io.pyrunc.workspace?); {KNOWN}",
+    ("version", "1"): f"version: unknown; {KNOWN}",
+    ("", "1"): f": unknown; {KNOWN}",
+    ("tmp", ""): 'tmp: expected private[,size=SIZE], got ""',
+    ("tmp", "true"): 'tmp: expected private[,size=SIZE], got "true"',
+    ("tmp", "Private"): 'tmp: expected private[,size=SIZE], got "Private"',
+    ("tmp", "private "): 'tmp: expected private[,size=SIZE], got "private "',
+    ("tmp", "private\n"): 'tmp: expected private[,size=SIZE], got "private\\n"',
+    ("tmp", "size=1m"): 'tmp: expected private[,size=SIZE], got "size=1m"',
+    ("rootfs", "private"): 'rootfs: expected ephemeral[,size=SIZE], got "private"',
+    ("tmp", "private,"): 'tmp: "" is no option; only size=SIZE is',
+    ("tmp", "private,size"): 'tmp: "size" is no option; only size=SIZE is',
+    ("tmp", "private,mode=700"): 'tmp: "mode=700" is no option; only size=SIZE is',
+    ("tmp", "private, size=1m"): 'tmp: " size=1m" is no option; only size=SIZE is',
+    ("tmp", "private,size="): f'tmp: "" is no size; {SIZES}',
+    ("tmp", "private,size=m"): f'tmp: "m" is no size; {SIZES}',
+    ("tmp", "private,size=0"): f'tmp: "0" is no size; {SIZES}',
+    ("tmp", "private,size=064m"): f'tmp: "064m" is no size; {SIZES}',
+    ("tmp", "private,size=64mb"): f'tmp: "64mb" is no size; {SIZES}',
+    ("tmp", "private,size=64\u212a"): f'tmp: "64\u212a" is no size; {SIZES}',
+    ("tmp", "private,size=٣m"): f'tmp: "٣m" is no size; {SIZES}',
+    ("tmp", "private,size=-1"): f'tmp: "-1" is no size; {SIZES}',
+    ("tmp", "private,size=1t"): f'tmp: "1t" is no size; {SIZES}',
+    ("tmp", "private,size=1m,size=2m"): f'tmp: "1m,size=2m" is no size; {SIZES}',
+    ("tmp", f"private,size={'9' * 10}g"): f'tmp: "{"9" * 10}g" is too large a size',
+    ("tmp", "private,size=1000%"): 'tmp: "1000%" is too large a size',
+    ("workspace", ""): 'workspace: "" is neither cwd nor an absolute path',
+    ("workspace", "work"): 'workspace: "work" is neither cwd nor an absolute path',
+    ("workspace", "CWD"): 'workspace: "CWD" is neither cwd nor an absolute path',
+    ("workspace", "/"): 'workspace: "/" is the container\'s root directory',
+    ("workspace", "//.//."): 'workspace: "//.//." is the container\'s root directory',
+    ("workspace", "/a/../b"): 'workspace: "/a/../b" contains ..',
+    ("workspace", "/.."): 'workspace: "/.." contains ..',
+    ("workspace", "/proc"): 'workspace: "/proc" is in /proc, where everything is the kernel\'s',
+    ("workspace", "/./proc//self"): 'workspace: "/./proc//self" is in /proc, where everything is the kernel\'s',
+    ("workspace", "/sys/fs"): 'workspace: "/sys/fs" is in /sys, where everything is the kernel\'s',
+    ("workspace", "/a,size=1x"): f'workspace: "1x" is no size; {SIZES}',
+    ("workspace", "/a,b"): 'workspace: "b" is no option; only size=SIZE is',
+    ("cow", ""): 'cow: expected DEST[:DEST...], got ""',
+    ("cow", "data"): 'cow: "data" is not an absolute path',
+    ("cow", "/data:"): 'cow: "" is not an absolute path',
+    ("cow", "/"): 'cow: "/" is the container\'s root directory',
+    ("cow", "/data/../data"): 'cow: "/data/../data" contains ..',
+    ("cow", "/sys"): 'cow: "/sys" is in /sys, where everything is the kernel\'s',
+}
+
+
+@pytest.mark.parametrize(("key", "value"), MALFORMED, ids=repr)
+def test_a_malformed_annotation_is_refused_by_name(key: str, value: str) -> None:
+    assert complaints(annotated({key: value}, BIND)) == [MALFORMED[key, value]]
+
+
+CONFLICTS: list[tuple[dict[str, str], tuple[dict[str, Any], ...], str, list[str]]] = [
+    ({"workspace": "cwd"}, (), "/", ['workspace: cwd means process.cwd, but "/" is the container\'s root directory']),
+    ({"workspace": "cwd"}, (), "/a/..", ['workspace: cwd means process.cwd, but "/a/.." contains ..']),
+    (
+        {"workspace": "cwd"},
+        (),
+        "/sys/x",
+        ['workspace: cwd means process.cwd, but "/sys/x" is in /sys, where everything is the kernel\'s'],
+    ),
+    ({"workspace": "cwd"}, (), "work", ['process.cwd: "work" is not an absolute path']),
+    (
+        {"workspace": "/tmp/,size=1m", "tmp": "private"},
+        (),
+        "/",
+        ['workspace: "/tmp" is private by annotations["io.pyrunc.tmp"] already'],
+    ),
+    (
+        {"workspace": "cwd", "tmp": "private"},
+        (),
+        "/tmp/.",
+        ['workspace: "/tmp" is private by annotations["io.pyrunc.tmp"] already'],
+    ),
+    (
+        {"workspace": "/data/", "cow": "//data"},
+        (BIND,),
+        "/",
+        ['workspace: "/data" is copy-on-write by annotations["io.pyrunc.cow"] already'],
+    ),
+    ({"cow": "/data"}, (), "/", ['cow: "/data" is not the destination of a bind mount; there is none']),
+    (
+        {"cow": "/data/sub"},
+        (BIND, OTHER),
+        "/",
+        ['cow: "/data/sub" is not the destination of a bind mount; those are at "/data", "/etc/hosts"'],
+    ),
+    (
+        {"cow": "/dev/shm"},
+        (),
+        "/",
+        ['cow: "/dev/shm" is the destination of mounts[3], which is no bind mount'],
+    ),
+    ({"cow": "/data:/data/."}, (BIND,), "/", ['cow: "/data" is there twice']),
+    (
+        {"cow": "/data"},
+        (BIND, {"destination": "data", "type": "tmpfs"}),
+        "/",
+        [f'cow: "/data" is the destination of mounts[{FIRST + 1}], which is no bind mount'],
+    ),
+    (
+        {"cow": "/data"},
+        ({**BIND, "options": ["bind", "idmap=uids=0-1-1;gids=0-1-1"]},),
+        "/",
+        [f'cow: "/data" is the destination of mounts[{FIRST}], which is id-mapped, and so cannot be copy-on-write'],
+    ),
+    (
+        {"cow": "/data"},
+        ({**BIND, "uidMappings": [MAPPING], "gidMappings": [MAPPING]},),
+        "/",
+        [f'cow: "/data" is the destination of mounts[{FIRST}], which is id-mapped, and so cannot be copy-on-write'],
+    ),
+    (
+        {"cow": "/data"},
+        ({**BIND, "options": ["bind", "copy-symlink"]},),
+        "/",
+        [f'cow: "/data" is the destination of mounts[{FIRST}], whose copy-symlink excludes copy-on-write'],
+    ),
+]
+
+
+@pytest.mark.parametrize(("annotations", "mounts", "cwd", "lines"), CONFLICTS, ids=lambda part: str(part)[:60])
+def test_what_the_rest_of_the_config_does_not_allow_is_refused(
+    annotations: dict[str, str], mounts: tuple[dict[str, Any], ...], cwd: str, lines: list[str]
+) -> None:
+    assert complaints(annotated(annotations, *mounts, cwd=cwd)) == lines
+
+
+def test_what_only_changes_a_mount_is_none() -> None:
+    changes = [
+        {"destination": "/data", "type": "bind", "source": "/x", "options": ["remount", "ro"]},
+        {"destination": "/data", "options": ["rprivate"]},
+    ]
+    assert said(annotated({"cow": "/data"}, BIND, *changes)) == []
+    assert "is not the destination of a bind mount" in complaints(annotated({"cow": "/data"}, *changes))[0]
+
+
+def test_the_mount_on_top_is_the_one_that_is_copied() -> None:
+    hidden = {"destination": "/data", "type": "tmpfs"}
+    assert said(annotated({"cow": "/data"}, hidden, BIND)) == []
+
+
+def test_every_violation_is_said_at_once() -> None:
+    wrong = {"tmp": "no,size=0", "workspace": "work,mode=7", "cow": "/data:x:/e:/data", "rotfs": "x"}
+    assert complaints(annotated(wrong, BIND)) == [
+        'tmp: expected private[,size=SIZE], got "no,size=0"',
+        f'tmp: "0" is no size; {SIZES}',
+        'workspace: "work" is neither cwd nor an absolute path',
+        'workspace: "mode=7" is no option; only size=SIZE is',
+        'cow: "x" is not an absolute path',
+        'cow: "/e" is not the destination of a bind mount; those are at "/data"',
+        'cow: "/data" is there twice',
+        f"rotfs: unknown (did you mean io.pyrunc.rootfs?); {KNOWN}",
+    ]
+
+
+def test_what_is_malformed_elsewhere_does_not_hide_a_malformed_annotation() -> None:
+    document = annotated({"tmp": "no", "cow": "/data"})
+    document["mounts"].append(5)
+    assert [line.partition(":")[0] for line in said(document)] == [
+        f"mounts[{FIRST}]",
+        'annotations["io.pyrunc.tmp"]',
+    ]
+
+
+def test_annotations_of_others_are_theirs() -> None:
+    document = config({"annotations": {"io.pyruncx": "x", "io.pyrunc": "y", "a.io.pyrunc.tmp": "z", "IO.PYRUNC.": ""}})
+    assert said(document) == []
+    assert VALIDATOR.is_valid(document["annotations"])
+
+
+def test_a_config_without_such_annotations_does_not_load_the_module() -> None:
+    data = json.dumps(config({"annotations": {"io.podman.x": "1", "io.pyrunc": "2"}}))
+    program = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        f"from pyrunc.spec import load; load.load_spec({data.encode()!r})\n"
+        "print('pyrunc.spec.isolation' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True)
+    assert done.stdout == "False\n"
+
+
+def test_reading_gives_places_sizes_and_normal_paths() -> None:
+    annotations = {
+        TMP: "private,size=64M",
+        WORKSPACE: "//work/.,size=10%",
+        ROOTFS: "ephemeral",
+        COW: "/data/:/etc//hosts",
+        "other": "x",
+    }
+    assert isolation.read(annotations, {}) == {
+        "tmp": {"where": 'annotations["io.pyrunc.tmp"]', "size": "64m"},
+        "workspace": {"where": 'annotations["io.pyrunc.workspace"]', "size": "10%", "path": "/work"},
+        "rootfs": {"where": 'annotations["io.pyrunc.rootfs"]', "size": ""},
+        "cow": {"where": 'annotations["io.pyrunc.cow"]', "destinations": ("/data", "/etc/hosts")},
+    }
+    assert isolation.read({WORKSPACE: "cwd,size=5"}, {})["workspace"]["path"] == "cwd"
+    assert isolation.read({"other": "x"}, {}) == {}
+
+
+def test_an_annotation_wins_over_the_flag_of_its_kind() -> None:
+    flags = {TMP: "private,size=1m", WORKSPACE: "/a"}
+    assert isolation.read({TMP: "private,size=2m"}, flags) == {
+        "tmp": {"where": 'annotations["io.pyrunc.tmp"]', "size": "2m"},
+        "workspace": {"where": "--workspace", "size": "", "path": "/a"},
+    }
+
+
+def test_what_the_flags_ask_for_must_suit_the_config() -> None:
+    spec = load.load_value(annotated({"tmp": "private"}, BIND, cwd="/tmp"))
+    flags = {WORKSPACE: "cwd", COW: "/data:/e", ROOTFS: "ephemeral,size=x"}
+    with pytest.raises(SpecError) as caught:
+        isolation.wanted(spec, flags)
+    assert str(caught.value).split("\n") == [
+        f'--ephemeral-rootfs: "x" is no size; {SIZES}',
+        '--workspace: "/tmp" is private by annotations["io.pyrunc.tmp"] already',
+        '--cow: "/e" is not the destination of a bind mount; those are at "/data"',
+    ]
+    assert isolation.wanted(spec, {COW: "/data", TMP: "malformed"}) == {
+        "tmp": {"where": 'annotations["io.pyrunc.tmp"]', "size": ""},
+        "cow": {"where": "--cow", "destinations": ("/data",)},
+    }
+    assert isolation.wanted(spec, {}).keys() == {"tmp"}
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def sizes(draw: st.DrawFn) -> str:
+    unit = draw(st.sampled_from(["", *"kKmMgG%"]))
+    most = 10 ** isolation.DIGITS[unit.lower()] - 1
+    return f"{draw(st.just(most) | st.integers(1, most))}{unit}"
+
+
+COMPONENT = st.text(st.characters(codec="utf-8", exclude_characters="/,:\0"), min_size=1, max_size=5).filter(
+    lambda name: name not in ("..", "proc", "sys")
+)
+PATH = st.lists(st.sampled_from(["", "."]) | COMPONENT, min_size=1, max_size=4).map(lambda words: "/" + "/".join(words))
+BELOW_ROOT = PATH.filter(lambda path: normal(path) != "/")
+
+
+@st.composite
+def sized(draw: st.DrawFn, head: st.SearchStrategy[str]) -> str:
+    return draw(head) + draw(st.just("") | sizes().map(",size={}".format))
+
+
+VALID: dict[str, st.SearchStrategy[str]] = {
+    TMP: sized(st.just("private")),
+    ROOTFS: sized(st.just("ephemeral")),
+    WORKSPACE: sized(st.just("cwd") | BELOW_ROOT),
+    COW: st.lists(BELOW_ROOT, min_size=1, max_size=3).map(":".join),
+}
+#: What is nearly a path or a size, or is one in an unusual form.
+DOUBTFUL_PATH = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["/", "/", "//", "/./", ""]),
+    st.sampled_from(["", ".", "..", "proc", "sys", "a", "process", "...", "..\n", "\n", ".\n", "sys\n", "cwd"]),
+    st.sampled_from(["", "", "/", "/.", "/..", "/../a", "/proc", "/x\n", "/\n"]),
+)
+DOUBTFUL_SIZE = st.builds(
+    "{}{}".format,
+    st.sampled_from(["", "0", "01", "1", "1\n", *("1" * length for length in range(2, 21))]),
+    st.sampled_from(["", *"kKmMgG%", "t", "kk", "\n", "\u212a", " "]),
+)
+PIECES = st.sampled_from(["private", "ephemeral", "cwd", ",", "size=", "1", "/", "..", "\n", "\u2028", " ", ":", "٣"])
+
+
+@st.composite
+def values(draw: st.DrawFn, key: str) -> str:
+    """A valid value, one that is made of doubtful parts, or one with something put in or taken out."""
+    value = draw(VALID[key])
+    match draw(st.integers(0, 3)):
+        case 1:
+            head, comma, _ = value.partition(",")
+            value = f"{head if key in isolation.WORDS else draw(DOUBTFUL_PATH)}{comma}{comma and 'size='}"
+            value += draw(DOUBTFUL_SIZE) if comma else ""
+        case 2 if key == COW:
+            value = ":".join(draw(st.lists(DOUBTFUL_PATH, max_size=3)))
+        case 3:
+            place = draw(st.integers(0, len(value)))
+            cut = draw(st.integers(0, 2))
+            value = value[:place] + draw(st.just("") | PIECES) + value[place + cut :]
+    return value
+
+
+KEY = st.sampled_from([*KEYS, *KEYS, "io.pyrunc.", "io.pyrunc.tmp\n", "io.pyrunc.tmpx", "io.pyruncxtmp", "io.pyrunc"])
+
+
+@st.composite
+def objects(draw: st.DrawFn) -> dict[str, str]:
+    keys = draw(st.lists(KEY, max_size=3, unique=True))
+    return {key: draw(values(key if key in KEYS else TMP)) for key in keys}
+
+
+@pytest.mark.parametrize("key", KEYS)
+@settings(max_examples=1000, deadline=None)
+@given(st.data())
+def test_the_schema_and_the_parser_agree_on_a_value(key: str, data: st.DataObject) -> None:
+    annotations = {key: data.draw(values(key))}
+    assert VALIDATOR.is_valid(annotations) == (not list(isolation.syntax(annotations)))
+
+
+@given(objects())
+def test_the_schema_and_the_parser_agree_on_many_annotations(annotations: dict[str, str]) -> None:
+    assert VALIDATOR.is_valid(annotations) == (not list(isolation.syntax(annotations)))
+
+
+@pytest.mark.parametrize(("key", "value"), MALFORMED, ids=repr)
+def test_the_schema_refuses_what_the_parser_refuses(key: str, value: str) -> None:
+    assert not VALIDATOR.is_valid({f"io.pyrunc.{key}": value})
+
+
+@given(st.fixed_dictionaries({}, optional=VALID))
+def test_everything_valid_is_accepted_by_both_and_read_as_it_was_meant(annotations: dict[str, str]) -> None:
+    assert list(isolation.syntax(annotations)) == []
+    assert VALIDATOR.is_valid(annotations)
+    asked = isolation.read(annotations, {})
+    assert {f"io.pyrunc.{name}" for name in asked} == annotations.keys()
+    for name, wish in asked.items():
+        assert isinstance(wish, dict)
+        value = annotations[f"io.pyrunc.{name}"]
+        assert wish["where"] == paths.join("annotations", f"io.pyrunc.{name}")
+        if "size" in wish:
+            assert value.lower().endswith(f",size={wish['size']}") if wish["size"] else ",size=" not in value
+    if "workspace" in asked and asked["workspace"]["path"] != "cwd":
+        assert asked["workspace"]["path"] == normal(annotations[WORKSPACE].partition(",")[0])
+    if "cow" in asked:
+        assert ":".join(asked["cow"]["destinations"]) == ":".join(map(normal, annotations[COW].split(":")))
+
+
+@given(objects())
+def test_a_flag_is_refused_exactly_when_its_annotation_would_be(annotations: dict[str, str]) -> None:
+    for key in KEYS.keys() & annotations.keys():
+        refused = [violation.reason for violation in isolation.syntax({key: annotations[key]})]
+        assert (isolation.flag_problem(key, annotations[key]) or "") == "; ".join(refused)
+        assert [violation.path for violation in isolation.syntax({}, {key: annotations[key]})] == [KEYS[key][0]] * len(
+            refused
+        )
+
+
+@settings(max_examples=300, deadline=None)
+@given(objects(), st.sampled_from(["/", "/tmp", "/data", "/work", "x", "/.."]))
+def test_any_annotations_are_taken_or_refused_on_lines_of_their_own(annotations: dict[str, str], cwd: str) -> None:
+    document = annotated({}, BIND, OTHER, cwd=cwd)
+    document["annotations"] = annotations
+    for line in said(document):
+        assert line.startswith(("annotations[", "process.cwd: "))
+
+
+def test_the_schema_is_a_schema_and_names_what_there_is() -> None:
+    jsonschema.Draft4Validator.check_schema(SCHEMA)
+    assert list(SCHEMA["properties"]) == list(KEYS)
+    for key, (_, form) in KEYS.items():
+        assert SCHEMA["properties"][key]["description"].startswith(form + ":")
