@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from pyrunc.host import failure
+from pyrunc.host import failure, files
 from pyrunc.host.cgroups import making
 
 TYPE_CHECKING = False
@@ -45,6 +45,15 @@ def execute(op: Op, context: Context) -> None:
 def undo(context: Context) -> list[str]:
     """Take back what ops have made outside of the container; returns what could not be, as texts."""
     return making.undo(context.created_cgroups)
+
+
+def _make_directory(op: Op, _: Context) -> None:
+    args: Any = op.args
+    path = args[0]
+    try:
+        files.make_directories(path, 0o700)
+    except OSError as error:
+        raise failure.op_failed(error, f"mkdir {path}", op=op.name, where=op.where) from error
 
 
 def _cgroup_create(op: Op, context: Context) -> None:
@@ -108,6 +117,7 @@ def _runtime_hook(op: Op, context: Context) -> None:
 
 #: name -> function, for every op of plan.ops.RUNTIME
 OPS: dict[str, Callable[[Op, Context], None]] = {
+    "make_directory": _make_directory,
     "cgroup_create": _cgroup_create,
     "cgroup_copy": _cgroup_copy,
     "cgroup_write": _cgroup_write,

@@ -43,3 +43,12 @@ def make_directories(path: str, mode: int) -> None:
     except FileNotFoundError:
         make_directories(parent(path), 0o777)
         make_directories(path, mode)
+
+
+def real_path(path: str) -> str:
+    """The path without symbolic links of something that exists."""
+    fd = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
+    try:
+        return posix.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        posix.close(fd)

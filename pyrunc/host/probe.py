@@ -136,6 +136,11 @@ def _cgroup_mounts(mountinfo: str) -> list[tuple[str, str, str, str]]:
     return found
 
 
+def mount_points() -> list[str]:
+    """Where something is mounted in our mount namespace, in the order of the table."""
+    return [unescape(line.split(" ", 5)[4]) for line in read("/proc/self/mountinfo").splitlines()]
+
+
 def unescape(text: str) -> str:
     """Undo the octal escapes of mountinfo: space, tab, newline and backslash (proc_pid_mountinfo(5))."""
     first, *rest = text.split("\\")

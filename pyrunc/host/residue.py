@@ -1,7 +1,8 @@
-"""Removes objects that pyrunc itself made in a rootfs, if they are still what it made.
+"""Removes objects that pyrunc itself made on the host, if they are still the empty objects that it made.
 
-The rootfs is hostile: every component is opened without following links, relative to the one before, and
-an object goes only when its device, inode and emptiness are as they were.
+Where they lie is hostile: every component is opened without following links, relative to the one before.  And an
+object over which somebody has mounted in another mount namespace stays: to remove a mount point there detaches that
+mount (kernel: detach_mounts in fs/namespace.c).
 """
 
 from __future__ import annotations
@@ -9,37 +10,161 @@ from __future__ import annotations
 import posix
 import stat
 
+from pyrunc.host import probe
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    #: Absolute directory, path below it, S_IF* kind, device, inode (0 and 0: not known), when it was made in ns
+    Entry = tuple[str, str, int, int, int, int]
 
 _DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+#: Gone, moved, in use or filled by somebody since: then it is not the empty object that was made.
+_NOT_OURS = (2, 16, 17, 20, 30, 39, 40)
+#: File times come from a clock that ticks this seldom, and never run ahead (nanoseconds).
+_TICK = 20_000_000
 
 
-def remove(rootfs: str, made: Sequence[str]) -> None:
-    """``made`` holds ``DEV INO PATH`` in the order of creation; what is not ours any more stays."""
-    for entry in reversed(made):
-        device, inode, path = entry.split(" ", 2)
-        _remove(rootfs, path.strip("/").split("/"), int(device), int(inode))
+def remove(entries: Sequence[Entry]) -> list[Entry]:
+    """Remove what is still ours, last made first; returns what is a mount point of somebody else by now."""
+    found = [entry for entry in reversed(entries) if _is_ours(entry)]
+    used = _mounted_over(found) if found else set()
+    kept = []
+    for entry in found:
+        if (entry[0], entry[1]) in used:
+            kept.append(entry)
+        else:
+            _remove(entry)
+    return kept[::-1]
 
 
-def _remove(rootfs: str, parts: list[str], device: int, inode: int) -> None:
-    fd = posix.open(rootfs, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+def _parent(base: str, path: str) -> tuple[int, str]:
+    """A descriptor of the directory that holds the object, and the object's name."""
+    *way, name = path.strip("/").split("/")
+    fd = posix.open(base, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        for part in parts[:-1]:
+        for part in way:
             inner = posix.open(part, _DIRECTORY, dir_fd=fd)
             posix.close(fd)
             fd = inner
-        found = posix.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
-        if (found.st_dev, found.st_ino) != (device, inode):
-            return
-        if stat.S_ISDIR(found.st_mode):
-            posix.rmdir(parts[-1], dir_fd=fd)
-        elif not (stat.S_ISREG(found.st_mode) and found.st_size):
-            posix.unlink(parts[-1], dir_fd=fd)
+    except BaseException:
+        posix.close(fd)
+        raise
+    return fd, name
+
+
+def _is_ours(entry: Entry) -> bool:
+    base, path = entry[:2]
+    try:
+        fd, name = _parent(base, path)
     except OSError as error:
-        # Gone, moved, in use or filled by somebody since: then it is not the empty object that we made.
-        if error.errno not in (2, 16, 17, 20, 30, 39, 40):
+        if error.errno not in _NOT_OURS:
             raise
+        return False
+    try:
+        return _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
     finally:
         posix.close(fd)
+
+
+def _matches(entry: Entry, found: Any) -> bool:
+    """Without an inode (the runtime was killed in between) the kind and the time have to tell."""
+    _, _, kind, device, inode, made = entry
+    if stat.S_IFMT(found.st_mode) != kind or (kind == stat.S_IFREG and found.st_size):
+        return False
+    if inode:
+        return bool((found.st_dev, found.st_ino) == (device, inode))
+    return bool(found.st_ctime_ns >= made - _TICK)
+
+
+def _remove(entry: Entry) -> None:
+    base, path, kind = entry[:3]
+    try:
+        fd, name = _parent(base, path)
+        try:
+            if not _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False)):
+                return
+            if kind == stat.S_IFDIR:
+                posix.rmdir(name, dir_fd=fd)
+            else:
+                posix.unlink(name, dir_fd=fd)
+        finally:
+            posix.close(fd)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
+
+
+def _mounted_over(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+    """Those that are mount points in some mount namespace of a process that we can see."""
+    wanted: dict[tuple[str, str], tuple[str, str]] = {}
+    own = list(_mounts(probe.read("/proc/self/mountinfo")))
+    for base, path, *_ in entries:
+        place = _in_file_system(own, base, path)
+        if place:
+            wanted[place] = (base, path)
+    names = {path.rpartition("/")[2] for _, path in wanted.values()}
+    used = set()
+    for text in _mount_tables():
+        mounts = list(_mounts(text))
+        by_id = {mount[0]: mount for mount in mounts}
+        for _, parent, _, _, point in mounts:
+            above = by_id.get(parent)
+            if above is None or point.rpartition("/")[2] not in names:
+                continue
+            place = above[2], _join(above[3], point[len(above[4].rstrip("/")) :])
+            if place in wanted:
+                used.add(wanted[place])
+    return used
+
+
+def _mounts(text: str) -> Iterable[tuple[str, str, str, str, str]]:
+    """(id, parent's id, device, root in the file system, mount point) of each line (proc_pid_mountinfo(5))."""
+    for line in text.splitlines():
+        id, parent, device, root, point, _ = line.split(" ", 5)
+        yield id, parent, device, probe.unescape(root), probe.unescape(point)
+
+
+def _join(root: str, path: str) -> str:
+    return root.rstrip("/") + path if path != "/" else root
+
+
+def _in_file_system(mounts: list[tuple[str, str, str, str, str]], base: str, path: str) -> tuple[str, str] | None:
+    """Device and path in its file system; None when it cannot be reached any more."""
+    try:
+        fd, name = _parent(base, path)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
+        return None
+    try:
+        full = posix.readlink(f"/proc/self/fd/{fd}").rstrip("/") + "/" + name
+    finally:
+        posix.close(fd)
+    best = None
+    for mount in mounts:
+        if full.startswith(mount[4].rstrip("/") + "/") and (best is None or len(mount[4]) >= len(best[4])):
+            best = mount
+    return (best[2], _join(best[3], full[len(best[4].rstrip("/")) :])) if best else None
+
+
+def _mount_tables() -> Iterable[str]:
+    """The mount table of every other mount namespace."""
+    seen = {posix.readlink("/proc/self/ns/mnt")}
+    for pid in posix.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        try:
+            namespace = posix.readlink(f"/proc/{pid}/ns/mnt")
+            if namespace in seen:
+                continue
+            text = probe.read(f"/proc/{pid}/mountinfo")
+        except OSError:
+            continue  # it has ended, or belongs to somebody whom we may not look at
+        if text:
+            seen.add(namespace)
+            yield text

@@ -67,9 +67,9 @@ struct siginfo_status {
 
 #include "path.c"
 
-#include "mount.c"
-
 #include "copy.c"
+
+#include "mount.c"
 
 #include "identity.c"
 

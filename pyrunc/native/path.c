@@ -85,21 +85,77 @@ static u64 device_of(const struct statx *st)
 	return (major & 0xfffff000) << 32 | (major & 0xfff) << 8 | (minor & 0xffffff00) << 12 | (minor & 0xff);
 }
 
-/* Tells the runtime of an object that was made on the rootfs' file system, by its path without symlinks. What is
- * made on a mount of the container's own goes away with that. */
-static long announce(struct init *c, const char *parent, const char *name, const struct statx *st)
+/* Where something is about to be made: the slot of the mount that it will lie on (-1: one that goes away with the
+ * container), and where in its path from the rootfs the path from that mount's root begins. */
+struct birth {
+	i64 slot;
+	u32 skip;
+};
+
+static i64 slot_of_mount(struct init *c, u64 id)
 {
-	struct statx root;
-	TRY(c, look((int)TRY(c, slot_fd(c, SLOT_ROOT, "ROOT"), NULL), &root), "statx of the rootfs");
-	if (c->sock < 0 || device_of(&root) != device_of(st))
+	struct statx st;
+	for (i64 n = 0; n < c->top; n++)
+		if (c->slots[n].held > 0 && (n == SLOT_ROOT || c->slots[n].tree != ANY) &&
+		    look(c->slots[n].held - 1, &st) == 0 && st.stx_mnt_id == id)
+			return n;
+	return -1;
+}
+
+/* The length of the shortest leading part of `path` that lies on that mount, with its slash. */
+static long mount_root(struct init *c, const char *path, u64 id)
+{
+	char part[PATH_LIMIT + NAME_LIMIT + 2];
+	struct statx st;
+	memcpy(part, path, strlen(path) + 1);
+	for (u32 i = 1; part[i]; i++) {
+		if (part[i] != '/')
+			continue;
+		part[i] = 0;
+		held_fd fd = (int)open_below(c, part, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+		if (fd < 0)
+			return fd;
+		if (look(fd, &st) == 0 && st.stx_mnt_id == id)
+			return i + 1;
+		part[i] = '/';
+	}
+	return 0;
+}
+
+/* Tells the runtime what is going to be made on the host's files, and waits until it has written that down: should
+ * it be killed now, somebody else can still find and remove the object.  `path` is free of symlinks. */
+static long foresee(struct init *c, int parent, const char *path, u32 type, struct birth *b)
+{
+	struct statx st;
+	*b = (struct birth){.slot = -1};
+	if (c->sock < 0)
 		return 0;
-	add_number(&c->detail, (i64)device_of(st));
+	TRY(c, look(parent, &st), "statx of the parent of ", path);
+	b->slot = slot_of_mount(c, st.stx_mnt_id);
+	if (b->slot > SLOT_ROOT)
+		b->skip = (u32)TRY(c, mount_root(c, path, st.stx_mnt_id), "find the mount of ", path);
+	if (b->slot < 0 || c->slots[b->slot].tree == OF_LAYER)
+		return 0;
+	add_number(&c->detail, b->slot);
 	add(&c->detail, " ");
-	add_number(&c->detail, (i64)st->stx_ino);
+	add(&c->detail, path + b->skip);
+	TRY(c, tell(c, MSG_MAKING, type, 0), "send MAKING");
+	wait_for_runtime(c);
+	return 0;
+}
+
+/* Tells which object it has become; without `st`, that it was made by somebody else. */
+static long announce(struct init *c, const char *path, const struct statx *st, const struct birth *b)
+{
+	if (b->slot < 0)
+		return 0;
+	add_number(&c->detail, b->slot);
 	add(&c->detail, " ");
-	add(&c->detail, parent);
-	add(&c->detail, *parent && *name ? "/" : "");
-	add(&c->detail, name);
+	add_number(&c->detail, st ? (i64)device_of(st) : 0);
+	add(&c->detail, " ");
+	add_number(&c->detail, st ? (i64)st->stx_ino : 0);
+	add(&c->detail, " ");
+	add(&c->detail, path + b->skip);
 	return TRY(c, tell(c, MSG_CREATED, 0, 0), "send CREATED");
 }
 
@@ -167,7 +223,7 @@ static long follow(struct walk *w, int link)
 }
 
 /* Creates the last component of `done` in its parent, which is resolved anew: 1, or 0 when somebody was faster. */
-static long create_component(struct init *c, struct walk *w, struct node node)
+static long create_component(struct init *c, struct walk *w, struct node node, struct birth *b)
 {
 	char *slash = w->done + w->to.used;
 	long done;
@@ -176,25 +232,28 @@ static long create_component(struct init *c, struct walk *w, struct node node)
 	if (slash > w->done)
 		slash[-1] = 0;
 	held_fd parent = (int)open_below(c, slash > w->done ? w->done : "", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-	done = parent < 0 ? parent : make_node(parent, slash, node);
 	if (slash > w->done)
 		slash[-1] = '/';
+	done = parent < 0 ? parent : foresee(c, parent, w->done, node.mode & S_IFMT, b);
+	if (done == 0)
+		done = make_node(parent, slash, node);
 	return done == -EEXIST ? 0 : done < 0 ? done : 1;
 }
 
 /* The object at `done`, created where it is absent, and what it is. */
 static long step(struct init *c, struct walk *w, struct node node, struct statx *st)
 {
+	struct birth birth = {.slot = -1};
 	long fd = open_below(c, w->done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS), made = 0, error;
 	if (fd == -ENOENT) {
-		made = create_component(c, w, node);
+		made = create_component(c, w, node, &birth);
 		fd = made < 0 ? made : open_below(c, w->done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
 	}
 	if (fd < 0)
 		return fd;
 	error = look((int)fd, st);
-	if (!error && made && kind_of(st) == (node.mode & S_IFMT))
-		error = announce(c, "", w->done, st);
+	if (!error)
+		error = announce(c, w->done, made && kind_of(st) == (node.mode & S_IFMT) ? st : NULL, &birth);
 	if (!error)
 		return fd;
 	sys(close, fd);
@@ -409,18 +468,34 @@ static long op_mknod(struct init *c, const struct argument *a)
 	return TRY(c, own_node(c, parent, &p, node, a[A_MKNOD_UID].i, a[A_MKNOD_GID].i), "mknod ", path);
 }
 
+/* A symlink where nothing is; -EEXIST otherwise. */
+static long make_link(struct init *c, int parent, const struct place *p, const char *to)
+{
+	char buffer[PATH_LIMIT + NAME_LIMIT + 2];
+	struct text path = text_in(buffer, sizeof buffer);
+	struct birth birth;
+	struct statx st;
+	long done = existing(parent, p->name, &st);
+	if (done != -ENOENT)
+		return done ? done : -EEXIST;
+	add(&path, p->parent);
+	add(&path, *p->parent ? "/" : "");
+	add(&path, p->name);
+	done = foresee(c, parent, path.at, S_IFLNK, &birth);
+	if (done == 0)
+		done = sys(symlinkat, to, parent, p->name);
+	if (done == 0)
+		done = existing(parent, p->name, &st);
+	return done ? done : announce(c, path.at, &st, &birth);
+}
+
 static long op_symlink(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_SYMLINK_PATH].s;
-	struct statx st;
 	struct place p;
 	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "symlink ", path);
-	long made = sys(symlinkat, a[A_SYMLINK_TO].s, parent, p.name);
-	if (made == -EEXIST)
-		return 0;
-	TRY(c, made, "symlink ", path);
-	TRY(c, existing(parent, p.name, &st), "statx ", path);
-	return announce(c, p.parent, p.name, &st);
+	long made = make_link(c, parent, &p, a[A_SYMLINK_TO].s);
+	return made == -EEXIST ? 0 : TRY(c, made, "symlink ", path);
 }
 
 /* By now the rootfs is /; after setns there is no slot ROOT, and / is the container's. */

@@ -3,7 +3,8 @@
  * An operation returns 0 or a negative errno; FAIL remembers the innermost description on the way out.
  */
 
-enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, MSG_WARNING, MSG_STOPPED, MSG_CREATED };
+enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, MSG_WARNING, MSG_STOPPED, MSG_CREATED,
+       MSG_MAKING };
 
 /* A failure without an errno, for instance a hook's exit status. */
 #define NO_ERRNO 4096
@@ -14,6 +15,7 @@ enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, M
 struct slot {
 	int held;
 	bool made; /* a target that was absent */
+	enum { ANY, OF_HOST, OF_LAYER } tree; /* a mount of the host's files, or one with a layer of the container on top */
 	const char *path;
 };
 
@@ -216,7 +218,7 @@ static long fill(struct init *c, i64 n, long fd, const char *path)
 	}
 	if (c->slots[n].held > 0)
 		sys(close, c->slots[n].held - 1);
-	c->slots[n] = (struct slot){fd < 0 ? ABSENT : (int)fd + 1, false, path};
+	c->slots[n] = (struct slot){fd < 0 ? ABSENT : (int)fd + 1, false, ANY, path};
 	if (c->top <= (u32)n)
 		c->top = (u32)n + 1;
 	return 0;

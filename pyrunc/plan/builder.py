@@ -14,7 +14,7 @@ from pyrunc.plan.ops import SLOT_FIRST, SLOT_LIMIT, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.plan.facts import HostFacts, Layer, Request
     from pyrunc.plan.ops import Arg
     from pyrunc.spec.types import Spec
 
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 class Plan:
     """Ordered operations, and what the runtime must keep to undo or join the container later."""
 
-    __slots__ = ("cgroups", "ops", "warnings")
+    __slots__ = ("cgroups", "layers", "ops", "warnings")
 
-    def __init__(self, ops: list[Op], cgroups: dict[str, str], warnings: list[Violation]) -> None:
+    def __init__(
+        self, ops: list[Op], cgroups: dict[str, str], warnings: list[Violation], layers: list[Layer] | None = None
+    ) -> None:
         self.ops = ops
         self.warnings = warnings
+        self.layers = layers or []
         self.cgroups = cgroups  # controller -> absolute directory, as in HostFacts.cgroup
 
     def set_filter(self, program: bytes) -> None:
@@ -44,6 +47,9 @@ class Builder:
         "facts",
         "host",
         "host_opens",
+        "isolation",
+        "layer_count",
+        "layers",
         "namespaces",
         "next_slot",
         "parent",
@@ -67,6 +73,9 @@ class Builder:
         self.deferred: list[Op] = []  # init, right before the rootfs is entered
         self.problems: list[Violation] = []
         self.warnings: list[Violation] = []  # what the config asks for and cannot have, where the spec tolerates it
+        self.isolation = request["isolation"]
+        self.layers: list[Layer] = []
+        self.layer_count = 0  # names given out in the container's directory
         self.setgroups_denied = False  # by the kernel, in the container's user namespace
         self.cgroups: dict[str, str] = {}
         self.next_slot = SLOT_FIRST

@@ -56,4 +56,4 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     b.finish()
     clone = namespaces.clone(b, into)
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
-    return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups, b.warnings)
+    return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups, b.warnings, b.layers)

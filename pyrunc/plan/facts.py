@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from pyrunc.spec.isolation import Isolation
+
     class CgroupFacts(TypedDict):
         """The cgroup layout (cgroups(7)), keyed by controller.
 
@@ -41,6 +43,15 @@ if TYPE_CHECKING:
         subgids: tuple[tuple[int, int], ...]
         cgroup: CgroupFacts
 
+    class Layer(TypedDict):
+        """A private writable tree of the container, as the state keeps it for ``diff`` and ``commit``."""
+
+        kind: str  # "rootfs", "workspace" or "cow"
+        destination: str  # inside the container
+        lower: str  # the directory on the host that shows through, "" below a workspace
+        path: str  # where the tmpfs is; of an overlay it holds upper and work
+        slot: int  # of the mount in pyrunc-init
+
     class Request(TypedDict):
         """What the caller of create wants beyond the config."""
 
@@ -54,3 +65,5 @@ if TYPE_CHECKING:
         extra_env: list[str]  # LISTEN_FDS and the like, appended to process.env
         serves_terminal: bool  # the runtime shows the pty on its own terminal, not a receiver on a console socket
         terminal_size: tuple[int, int] | None  # rows and columns of the caller's terminal, where that is so
+        isolation: Isolation  # of the annotations, and of the flags where there is no annotation
+        cow_directories: tuple[str, ...]  # those sources of copy-on-write mounts that are directories

@@ -117,9 +117,10 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
     if not source.startswith("/"):
         # config.md: "for bind mounts, source is relative to the bundle"
         source = b.request["bundle"].rstrip("/") + "/" + source
-    slot = _cow(b, where, source, destination)
-    if slot >= 0:
-        pass
+    if "cow" in b.isolation and destination in b.isolation["cow"]["destinations"]:
+        from pyrunc.plan import isolation
+
+        slot = isolation.cow(b, where, source, destination)
     elif options.copy_symlink:
         slot = b.slot()
         b.on_container(where + ".source", "copy_symlink", slot, source, destination)
@@ -139,15 +140,6 @@ def bind(b: Builder, where: str, mount: Mount, destination: str, options: Option
     b.on_container(where, "attach", slot, place)
     if destination in ("/proc", "/sys") and not options.copy_symlink:
         b.pinned[destination] = slot  # podman's --pid=host binds the host's
-
-
-def _cow(b: Builder, where: str, source: str, destination: str) -> int:
-    """The slot of a private copy where the container is to have one, else -1."""
-    if "cow" not in b.isolation or destination not in b.isolation["cow"]["destinations"]:
-        return -1
-    from pyrunc.plan import isolation
-
-    return isolation.cow(b, where, source, destination)
 
 
 def _wants_id_map(mount: Mount, options: Options) -> bool:

@@ -50,6 +50,7 @@ CREATE_LIKE: Final = 3  # of the type of what slot `like` refers to
 # fmt: off
 RUNTIME: Final = {
     # name                arguments
+    "make_directory":     "path:s",                       # in the container's directory below the runtime root
     "cgroup_create":      "path:s",                       # mkdir -p; remembered for removal
     "cgroup_copy":        "path:s name:s",                # v1 cpuset: fill from the nearest filled ancestor
     "cgroup_write":       "path:s value:s",               # path of the file
@@ -86,6 +87,8 @@ INIT: Final = {
     "attach_root":        "slot:n path:s",                # mount the detached tree over its own path
     "target":             "slot:n path:s create:i:create mode:i:octal flags:i:target like:n",
     "fsmount":            "slot:n type:s source:s options:l attrs:i:mount_attr like:n",
+    "overlay":            "slot:n lower:n layer:n options:l attrs:i:mount_attr",  # upper and work are made in the layer
+    "copy_file":          "source:s path:s",              # with mode, owner, times, xattrs; shares blocks where it can
     "copy_symlink":       "slot:n source:s path:s",       # a source that is a symlink is copied; else as open_tree
     "legacy_mount":       "target:n type:s source:s flags:i:mount data:s",
     "remount":            "target:n flags:i:mount data:s",

@@ -46,7 +46,13 @@ def attach(b: Builder) -> None:
     if b.new("mount"):
         # Mounts made below must never reach the host; and pivot_root(2) refuses shared parents.
         b.on_container("linux.namespaces", "propagation", "/", MS_REC | MS_SLAVE)
-    b.on_source("root.path", "open_tree", SLOT_ROOT, rootfs, OPEN_TREE_CLONE | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW)
+    if "rootfs" in b.isolation:
+        from pyrunc.plan import isolation
+
+        isolation.ephemeral_root(b)
+    else:
+        flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW
+        b.on_source("root.path", "open_tree", SLOT_ROOT, rootfs, flags)
     if not is_default(b):
         flags = propagation(b)
         # The new root of pivot_root(2) must not be shared, and what is unbindable cannot be copied for

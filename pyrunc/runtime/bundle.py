@@ -10,10 +10,12 @@ from pyrunc.host import files, probe
 from pyrunc.plan.kernel import NAMESPACES
 from pyrunc.spec import paths, sysctl
 from pyrunc.spec.load import load_spec
+from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.spec.isolation import Isolation
     from pyrunc.spec.types import Spec
 
 
@@ -78,6 +80,8 @@ def request(
     extra_env: list[str] | None = None,
     serves_terminal: bool = False,
     terminal_size: tuple[int, int] | None = None,
+    isolation: Isolation | None = None,
+    cow_directories: tuple[str, ...] = (),
 ) -> Request:
     return {
         "id": id,
@@ -90,7 +94,56 @@ def request(
         "extra_env": extra_env or [],
         "serves_terminal": serves_terminal,
         "terminal_size": terminal_size,
+        "isolation": isolation or {},
+        "cow_directories": cow_directories,
     }
+
+
+def isolation(spec: Spec, flags: dict[str, str]) -> Isolation:
+    """What the container is to have of its own: as its annotations say, and the flags where these are silent."""
+    annotations = spec.get("annotations") or {}
+    if not flags and not any(name.startswith("io.pyrunc.") for name in annotations):
+        return {}
+    from pyrunc.spec import isolation as wishes
+
+    return wishes.wanted(spec, flags)
+
+
+def cow_directories(spec: Spec, isolation: Isolation, bundle: str) -> tuple[str, ...]:
+    """The sources of copy-on-write mounts that are directories; SpecError for those that are neither that nor a
+    regular file, and for what an overlay would not show: mounts below them."""
+    if "cow" not in isolation:
+        return ()
+    found: list[Violation] = []
+    directories = []
+    for index, mount in enumerate(spec.get("mounts") or ()):
+        if normal(mount["destination"]) not in isolation["cow"]["destinations"]:
+            continue
+        source, where = mount["source"], f"mounts[{index}].source"
+        path = source if source.startswith("/") else f"{bundle.rstrip('/')}/{source}"
+        try:
+            mode = posix.stat(path).st_mode
+        except OSError as error:
+            found.append(Violation(where, f"{path}: {posix.strerror(error.errno or 0).lower()}"))
+            continue
+        if stat.S_ISDIR(mode):
+            directories.append(path)
+            found += mounts_below(path, where)
+        elif not stat.S_ISREG(mode):
+            found.append(Violation(where, f"{path}: only a directory or a regular file can be copied on write"))
+    if found:
+        raise SpecError(found)
+    return tuple(directories)
+
+
+def mounts_below(path: str, where: str) -> list[Violation]:
+    """An overlay shows one file system: what is mounted below its lower directory would be missing."""
+    real = files.real_path(path).rstrip("/") + "/"
+    return [
+        Violation(where, f"{point} is mounted below {path}, and an overlay would not show it")
+        for point in probe.mount_points()
+        if point.startswith(real)
+    ]
 
 
 def facts(rootless: str | None) -> HostFacts:
@@ -101,6 +154,13 @@ def facts(rootless: str | None) -> HostFacts:
     elif rootless == "false":
         found["initial_userns"] = True
     return found
+
+
+def check_lower(isolation: Isolation, rootfs: str) -> None:
+    """That the whole rootfs can be the lower directory of an overlay; SpecError otherwise."""
+    found = mounts_below(rootfs, "root.path") if "rootfs" in isolation else []
+    if found:
+        raise SpecError(found)
 
 
 def check_rootfs(spec: Spec, bundle: str) -> str:

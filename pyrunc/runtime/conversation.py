@@ -11,10 +11,12 @@ import posix
 from pyrunc.errors import HostError, OpFailed
 from pyrunc.host import helper
 from pyrunc.plan.ops import INIT
+from pyrunc.plan.wire import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
 
     from pyrunc.plan.builder import Plan
     from pyrunc.plan.ops import Op
@@ -35,10 +37,22 @@ def split(plan: Plan) -> tuple[list[Op], list[Op], dict[int, list[Op]]]:
     return before, program, after
 
 
+if TYPE_CHECKING:
+
+    class Making(Protocol):
+        """Takes the MAKING and CREATED messages; ``slot`` is the mount that ``path`` is relative to."""
+
+        def before(self, slot: int, path: str, kind: int) -> None:
+            """An object of that S_IF* kind is about to be made; when this returns it will be."""
+
+        def after(self, slot: int, path: str, device: int, inode: int) -> None:
+            """It has been made; 0 and 0: by somebody else."""
+
+
 class Conversation:
     """One pyrunc-init and what it says; shared by create and exec."""
 
-    __slots__ = ("init", "listener", "made", "master", "pid", "pidfd", "program", "reaped", "warn")
+    __slots__ = ("init", "listener", "making", "master", "pid", "pidfd", "program", "reaped", "warn")
 
     def __init__(self, program: list[Op], warn: Callable[[str], None]) -> None:
         self.program = program
@@ -49,7 +63,7 @@ class Conversation:
         self.master = -1
         self.reaped = False
         self.listener: Callable[[int], None] | None = None  # takes the seccomp listener to its agent
-        self.made: list[str] = []  # what was created in the rootfs, as the CREATED messages say it
+        self.making: Making | None = None  # keeps what is created outside of the container's own file systems
 
     def run(self, init: helper.Init, on_cloned: Callable[[], None], on_sync: Callable[[int], None]) -> bool:
         """Answer messages until READY (True) or the end of the socket (False).  Raises OpFailed."""
@@ -73,19 +87,35 @@ class Conversation:
             elif kind == helper.PTY:
                 self.master = message.fd
             elif kind == helper.LISTENER:
-                try:
-                    if self.listener is None:
-                        raise HostError("a seccomp listener that nobody has asked for")
-                    self.listener(message.fd)
-                finally:
-                    posix.close(message.fd)
+                self._pass_listener(message.fd)
+                init.go_on()
+            elif kind == helper.MAKING:
+                self._note(message)
                 init.go_on()
             elif kind == helper.CREATED:
-                self.made.append(message.detail)
+                self._note(message)
             elif kind == helper.WARNING:
                 self.warn(f"{self.program[message.op].where}: {message.detail}")
             else:
                 raise HostError(f"pyrunc-init sent a message of kind {kind}; is it from another version?")
+
+    def _pass_listener(self, fd: int) -> None:
+        try:
+            if self.listener is None:
+                raise HostError("a seccomp listener that nobody has asked for")
+            self.listener(fd)
+        finally:
+            posix.close(fd)
+
+    def _note(self, message: helper.Message) -> None:
+        if self.making is None:
+            return
+        if message.kind == helper.MAKING:
+            slot, _, path = message.detail.partition(" ")
+            self.making.before(int(slot), path, message.value)
+        else:
+            slot, device, inode, path = message.detail.split(" ", 3)
+            self.making.after(int(slot), path, int(device), int(inode))
 
     def failure(self, message: helper.Message) -> OpFailed:
         from pyrunc.plan.failure import explain
@@ -128,3 +158,20 @@ class Conversation:
             if fd >= 0:
                 posix.close(fd)
         self.pidfd = self.master = -1
+
+
+def perform(program: list[Op], warn: Callable[[str], None], slots: Mapping[int, int] | None = None) -> None:
+    """Let a pyrunc-init of its own run a program without clone and sync.  Raises OpFailed."""
+    talk = Conversation(program, warn)
+    try:
+        talk.run(helper.Init(encode(program), slots=slots), _nothing, _no_sync)
+    finally:
+        talk.abort()
+
+
+def _nothing() -> None:
+    """There is no clone."""
+
+
+def _no_sync(_: int) -> None:
+    """There is no sync."""

@@ -6,13 +6,16 @@ filter.  Then the state directory, the runtime's ops, pyrunc-init, and at last t
 
 from __future__ import annotations
 
+import posix
+
 from pyrunc.errors import PyruncError
-from pyrunc.host import execute, helper, process, residue
+from pyrunc.host import execute, files, helper, process
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
+from pyrunc.plan.ops import SLOT_ROOT
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
-from pyrunc.runtime import clock, inherited
+from pyrunc.runtime import clock, inherited, mount_points
 from pyrunc.runtime.conversation import Conversation, split
 from pyrunc.spec.checks import warnings
 from pyrunc.spec.jsontext import dumps
@@ -36,6 +39,7 @@ class Options:
     __slots__ = (
         "cgroup_manager",
         "console_socket",
+        "isolation",
         "no_new_keyring",
         "no_pivot",
         "preserve_fds",
@@ -53,6 +57,7 @@ class Options:
         preserve_fds: int = 0,
         cgroup_manager: str | None = None,
         rootless: str | None = None,
+        isolation: dict[str, str] | None = None,
         stdio: Sequence[int] = (0, 1, 2),
         serves_terminal: bool = False,
     ) -> None:
@@ -62,6 +67,7 @@ class Options:
         self.preserve_fds = preserve_fds
         self.cgroup_manager = cgroup_manager or "cgroupfs"
         self.rootless = rootless
+        self.isolation = isolation or {}  # what the annotations io.pyrunc.* would say; those of the config win
         self.stdio = stdio
         self.serves_terminal = serves_terminal  # the caller passes the terminal's bytes on itself
 
@@ -87,6 +93,8 @@ class Creation:
         context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
         self.talk = Conversation(program, self.warn)
+        noted = self._noted(program, rootfs)
+        self.talk.making = noted
         joined = self._joined_mounts()
         try:
             self.state = {
@@ -107,13 +115,20 @@ class Creation:
                 "no_new_keyring": self.options.no_new_keyring,
                 "hooks": self._later_hooks(),
                 "start_ops": _after_start(program),
+                "layers": self.plan.layers,
+                "made": noted.made,
+                "made_in_layers": noted.in_layers,
             }
             self.record.write("config.json", data)
             self.record.save(self.state)
             self.record.make_fifo()
             for op in before:
                 execute.execute(op, context)
-            self._converse(program, after, context)
+            held = mount_points.creating(files.parent(self.record.directory))
+            try:
+                self._converse(program, after, context)
+            finally:
+                posix.close(held)
             self.state["status"] = machine.CREATED
             self.record.save(self.state)
         except BaseException as error:
@@ -132,6 +147,8 @@ class Creation:
         inherited.check_terminal(terminal, options.console_socket, here=options.serves_terminal)
         env, descriptors = inherited.listen_fds(options.preserve_fds)
         inherited.check_descriptors(descriptors)
+        isolation = bundles.isolation(self.spec, options.isolation)
+        bundles.check_lower(isolation, rootfs)
         self.facts = bundles.facts(options.rootless)
         request = bundles.request(
             self.record.id,
@@ -141,6 +158,8 @@ class Creation:
             no_new_keyring=options.no_new_keyring,
             preserve_fds=descriptors,
             cgroup_manager=options.cgroup_manager,
+            isolation=isolation,
+            cow_directories=bundles.cow_directories(self.spec, isolation, bundle),
             extra_env=env,
             serves_terminal=options.serves_terminal,
             terminal_size=inherited.terminal_size() if terminal and options.serves_terminal else None,
@@ -179,6 +198,15 @@ class Creation:
 
             console.send_master(self.options.console_socket, talk.master, "/dev/ptmx")
         init.close()
+
+    def _noted(self, program: list[Op], rootfs: str) -> mount_points.Noted:
+        """What is behind the mounts on which mount points may have to be made."""
+        layers = {layer["slot"]: layer["destination"] for layer in self.plan.layers}
+        bases = {} if SLOT_ROOT in layers else {SLOT_ROOT: rootfs}
+        for op in program:
+            if op.name in ("open_tree", "copy_symlink") and op.args[0] != SLOT_ROOT:
+                bases[op.args[0]] = op.args[1]  # type: ignore[index,assignment]
+        return mount_points.Noted(bases, layers, lambda: self.record.save(self.state))
 
     def _joined_mounts(self) -> Joined | None:
         entries = (self.spec.get("linux") or {}).get("namespaces") or ()
@@ -220,7 +248,11 @@ class Creation:
                 from pyrunc.runtime import joined_mounts
 
                 joined_mounts.detach(self.state["joined_mounts"], rootfs, self.warn)
-            residue.remove(rootfs, self.talk.made)
+            if self.state["layers"]:
+                from pyrunc.runtime import layers
+
+                layers.detach(self.state["layers"], self.warn)
+            mount_points.remove(files.parent(self.record.directory), self.state["made"])
             notes += execute.undo(context)
             if isinstance(error, PyruncError) and error.where.startswith("hooks."):
                 # runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks.

@@ -7,7 +7,8 @@ import posix
 import select
 
 from pyrunc.errors import HostError
-from pyrunc.host import cgroups, process
+from pyrunc.host import cgroups, files, process
+from pyrunc.runtime import mount_points
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
         from pyrunc.runtime import joined_mounts
 
         joined_mounts.detach(joined, state["rootfs"], warn)
+    if state.get("layers"):
+        from pyrunc.runtime import layers
+
+        layers.detach(state["layers"], warn)
+    mount_points.remove(files.parent(record.directory), state.get("made") or [])
     poststop(state, warn)
     record.remove()
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import posix
 
-from pyrunc.host import helper
 from pyrunc.plan.leave import SLOT_NAMESPACE, leave
-from pyrunc.plan.wire import encode
-from pyrunc.runtime.conversation import Conversation
+from pyrunc.runtime.conversation import perform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,20 +32,6 @@ def detach(joined: Joined, rootfs: str, warn: Callable[[str], None]) -> None:
         found = posix.fstat(fd)
         if (found.st_dev, found.st_ino) != (device, inode):
             return
-        program = leave(rootfs)
-        talk = Conversation(program, warn)
-        init = helper.Init(encode(program), slots={SLOT_NAMESPACE: fd})
-        try:
-            talk.run(init, _nothing, _no_sync)
-        finally:
-            talk.abort()
+        perform(leave(rootfs), warn, {SLOT_NAMESPACE: fd})
     finally:
         posix.close(fd)
-
-
-def _nothing() -> None:
-    """The program has no clone."""
-
-
-def _no_sync(_: int) -> None:
-    """The program has no sync."""

@@ -13,14 +13,25 @@ if TYPE_CHECKING:
     from pyrunc.plan.builder import Plan
 
 
-def plan(bundle: str, root: str, *, cgroup_manager: str, rootless: str) -> Plan:
+def plan(
+    bundle: str, root: str, *, cgroup_manager: str, rootless: str, isolation: dict[str, str] | None = None
+) -> Plan:
     """The plan of create for the bundle.  The id is always the same, so that equal bundles have equal plans.
 
-    Nothing is touched: the seccomp filter stays empty, and sources of mounts are not looked at.
+    Nothing is touched: the seccomp filter stays empty, and sources of mounts are not looked at, save whether one
+    that is copied on write is a file or a directory.
     """
     spec, _ = bundles.load(bundle)
     id = "container"
-    request = bundles.request(id, bundle, f"{root}/{id}", cgroup_manager=cgroup_manager)
+    wishes = bundles.isolation(spec, isolation or {})
+    request = bundles.request(
+        id,
+        bundle,
+        f"{root}/{id}",
+        cgroup_manager=cgroup_manager,
+        isolation=wishes,
+        cow_directories=bundles.cow_directories(spec, wishes, bundle),
+    )
     return create.create(spec, bundles.facts(rootless), request)
 
 

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self, TypedDict
 
+    from pyrunc.host.residue import Entry
+    from pyrunc.plan.facts import Layer
     from pyrunc.spec.types import Hook
 
     #: path, device and inode of a namespace file
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
         no_new_keyring: bool
         hooks: dict[str, list[Hook]]  # poststart and poststop, which outlive create
         start_ops: list[tuple[int, str, str]]  # (index, name, where) of what runs after start
+        layers: list[Layer]  # private writable trees, see plan.isolation
+        made: list[Entry]  # mount points on the host's files, see host.residue
+        made_in_layers: list[str]  # mount points in layers, by their paths in the container
 
 
 ID_LIMIT = 1024
@@ -209,9 +214,22 @@ class Record:
             leftovers = posix.listdir(self.directory)
         except FileNotFoundError:
             return
-        for name in leftovers:  # temporary files of a write that was interrupted
-            _unlink(f"{self.directory}/{name}")
+        for name in leftovers:
+            if name == "layers":
+                self._remove_layers()
+            else:  # a temporary file of a write that was interrupted
+                _unlink(f"{self.directory}/{name}")
         posix.rmdir(self.directory)
+
+    def _remove_layers(self) -> None:
+        """Mount points, from which the layers have gone, and private copies of files."""
+        path = self.directory + "/layers"
+        for name in posix.listdir(path):
+            try:
+                posix.rmdir(f"{path}/{name}")
+            except NotADirectoryError:
+                posix.unlink(f"{path}/{name}")
+        posix.rmdir(path)
 
 
 def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None:

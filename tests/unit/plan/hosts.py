@@ -58,6 +58,8 @@ def request(**changes: object) -> Request:
         "preserve_fds": 0,
         "cgroup_manager": "cgroupfs",
         "extra_env": [],
+        "isolation": {},
+        "cow_directories": (),
         "serves_terminal": False,
         "terminal_size": None,
     }

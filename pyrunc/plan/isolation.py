@@ -1,0 +1,161 @@
+"""Private state over shared input: what the ``io.pyrunc.*`` annotations and the flags of the same meaning ask for.
+
+A layer is a tmpfs that takes the container's writes: the upper directory of an overlay, or a workspace.  It lies
+at ``layers/N`` in the container's state directory.  Where the caller may mount on the host it is mounted there, by
+pyrunc-init before the clone: then it outlives the container's mount namespace, and a stopped container keeps what it
+has written until it is deleted.  Otherwise it is mounted in the container's own mount namespace and ends with it.
+
+kernel: Documentation/filesystems/overlayfs.rst, tmpfs.rst.
+"""
+
+from __future__ import annotations
+
+from pyrunc.plan import rootfs
+from pyrunc.plan.capabilities import CAP_SYS_ADMIN
+from pyrunc.plan.kernel import (
+    AT_SYMLINK_NOFOLLOW,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOSUID,
+    MS_PRIVATE,
+    O_PATH,
+    OPEN_TREE_CLONE,
+)
+from pyrunc.plan.mounts import target
+from pyrunc.plan.ops import CREATE_DIR, SLOT_ROOT
+from pyrunc.spec.mount_checks import normal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyrunc.plan.builder import Builder
+    from pyrunc.spec.types import IDMapping
+
+_ATTRIBUTES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
+#: What the kernel's defaults may say otherwise: all that a container has written lies in its upper directory as it is.
+_OVERLAY = ("source=overlay", "redirect_dir=off", "metacopy=off", "index=off")
+#: In a user namespace overlayfs keeps its notes in user.* attributes, and the rest is off.
+_OVERLAY_USERNS = ("source=overlay", "userxattr")
+
+
+def on_host(b: Builder) -> bool:
+    """Whether layers are mounted on the host, and so outlive the container's processes."""
+    return bool(b.facts["caps"] & CAP_SYS_ADMIN)
+
+
+def _adder(b: Builder) -> Callable[..., None]:
+    return b.on_host if on_host(b) else b.on_container
+
+
+def _path(b: Builder) -> str:
+    """The next name in the container's directory."""
+    b.layer_count += 1
+    return f"{b.request['state_dir']}/layers/{b.layer_count - 1}"
+
+
+def _size(size: str) -> tuple[str, ...]:
+    return (f"size={size}",) if size else ()
+
+
+def _layer(b: Builder, where: str, options: Iterable[str]) -> tuple[str, int]:
+    """A tmpfs at the next path; that path and its slot."""
+    if not on_host(b) and not b.new("mount"):
+        b.problem(where, "needs a new mount namespace: without privilege a layer lives in that of the container")
+    path = _path(b)
+    add = _adder(b)
+    place, slot = b.slot(), b.slot()
+    b.on_runtime(where, "make_directory", path)
+    add(where, "open", place, path, O_PATH)
+    add(where, "fsmount", slot, "tmpfs", "tmpfs", tuple(options), _ATTRIBUTES, -1)
+    add(where, "attach", slot, place)
+    # Nobody who shares the host's mounts gets it from now on.
+    add(where, "mount_attr", slot, 0, 0, MS_PRIVATE, 0, -1)
+    return path, slot
+
+
+def _overlay(b: Builder, where: str, slot: int, lower: int, layer: int) -> None:
+    in_userns = not b.facts["initial_userns"] or (not on_host(b) and "user" in b.namespaces)
+    _adder(b)(where, "overlay", slot, lower, layer, _OVERLAY_USERNS if in_userns else _OVERLAY, 0)
+
+
+def ephemeral_root(b: Builder) -> None:
+    """The rootfs as the lower directory of an overlay, which fills slot ROOT."""
+    wish = b.isolation["rootfs"]
+    where, source = wish["where"], rootfs.path(b)
+    path, layer = _layer(b, where, ("mode=0700", *_size(wish["size"])))
+    lower = b.slot()
+    _adder(b)("root.path", "open_tree", lower, source, AT_SYMLINK_NOFOLLOW)
+    _overlay(b, where, SLOT_ROOT, lower, layer)
+    b.layers.append({"kind": "rootfs", "destination": "/", "lower": source, "path": path, "slot": SLOT_ROOT})
+
+
+def private_tmp(b: Builder) -> None:
+    """A tmpfs on /tmp, below all mounts of the config."""
+    wish = b.isolation["tmp"]
+    where = wish["where"]
+    place = target(b, where, "/tmp", CREATE_DIR, mode=0o1777, field="")
+    slot = b.slot()
+    b.on_container(where, "fsmount", slot, "tmpfs", "tmpfs", ("mode=1777", *_size(wish["size"])), _ATTRIBUTES, -1)
+    b.on_container(where, "attach", slot, place)
+
+
+def workspace_path(b: Builder) -> str:
+    path = b.isolation["workspace"]["path"]
+    return normal(b.spec["process"]["cwd"] if path == "cwd" else path)
+
+
+def workspace_index(b: Builder) -> int:
+    """The last entry of ``mounts`` at or above the workspace, which covers it; -1 if there is none."""
+    path = workspace_path(b)
+    last = -1
+    for index, mount in enumerate(b.spec.get("mounts") or ()):
+        destination = normal(mount["destination"])
+        if path == destination or destination == "/" or path.startswith(destination + "/"):
+            last = index
+    return last
+
+
+def workspace(b: Builder) -> None:
+    """An empty tmpfs of the process's user."""
+    wish = b.isolation["workspace"]
+    where = wish["where"]
+    user = b.spec["process"]["user"]
+    owner = [f"{key}={_owner(b, key, user[key])}" for key in ("uid", "gid")]
+    path, layer = _layer(b, where, ("mode=0755", *owner, *_size(wish["size"])))
+    tree = b.slot()
+    _adder(b)(where, "clone_mount", tree, layer, OPEN_TREE_CLONE)
+    place = target(b, where, workspace_path(b), CREATE_DIR, field="")
+    b.on_container(where, "attach", tree, place)
+    destination = workspace_path(b)
+    b.layers.append({"kind": "workspace", "destination": destination, "lower": "", "path": path, "slot": tree})
+
+
+def _owner(b: Builder, key: str, id: int) -> int:
+    """An id of the container as the file system's mounter has to say it."""
+    if not on_host(b) or "user" not in b.namespaces:
+        return id
+    mappings: list[IDMapping] = (b.spec.get("linux") or {}).get(f"{key}Mappings") or []  # type: ignore[assignment]
+    for mapping in mappings:
+        if mapping["containerID"] <= id < mapping["containerID"] + mapping["size"]:
+            return mapping["hostID"] + id - mapping["containerID"]
+    b.problem(f"process.user.{key}", f"{id} is not mapped in linux.{key}Mappings: it could not own the workspace")
+    return id
+
+
+def cow(b: Builder, where: str, source: str, destination: str) -> int:
+    """A bind mount's source as a private copy; the slot of the mount that is attached in its place."""
+    wish = b.isolation["cow"]
+    slot = b.slot()
+    add = _adder(b)
+    if source in b.request["cow_directories"]:
+        path, layer = _layer(b, wish["where"], ("mode=0700",))
+        lower = b.slot()
+        add(where + ".source", "open_tree", lower, source, 0)
+        _overlay(b, wish["where"], slot, lower, layer)
+        b.layers.append({"kind": "cow", "destination": destination, "lower": source, "path": path, "slot": slot})
+    else:
+        path = _path(b)
+        b.on_runtime(wish["where"], "make_directory", b.request["state_dir"] + "/layers")
+        add(wish["where"], "copy_file", source, path)
+        add(wish["where"], "open_tree", slot, path, OPEN_TREE_CLONE)
+    return slot

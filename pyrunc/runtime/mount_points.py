@@ -1,0 +1,109 @@
+"""Mount points that had to be made on the host's files: noted before they are made, removed with the container.
+
+One that another container mounts over by then is left to whichever deletion finds it unused: ``ROOT/.mount-points``
+lists those.  While a container is being created it holds a shared lock of the directory ROOT, so that no deletion
+takes a mount point away between its look-up and its mount.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import posix
+import time
+
+from pyrunc.host import files, residue
+from pyrunc.spec.jsontext import dumps, loads
+from pyrunc.state.store import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from pyrunc.host.residue import Entry
+
+LEFT = "/.mount-points"
+
+
+class Noted:
+    """What the creation of one container makes; ``save`` writes it down.
+
+    ``bases`` are the host directories behind the mounts of pyrunc-init's slots, ``layers`` the destinations of those
+    whose objects lie in a layer of the container.
+    """
+
+    __slots__ = ("_bases", "_layers", "_save", "in_layers", "made")
+
+    def __init__(self, bases: Mapping[int, str], layers: Mapping[int, str], save: Callable[[], None]) -> None:
+        self._bases = bases
+        self._layers = layers
+        self._save = save
+        self.made: list[Entry] = []
+        self.in_layers: list[str] = []
+
+    def before(self, slot: int, path: str, kind: int) -> None:
+        if slot in self._bases:
+            self.made.append((self._bases[slot], path, kind, 0, 0, time.time_ns()))
+            self._save()
+
+    def after(self, slot: int, path: str, device: int, inode: int) -> None:
+        if slot in self._layers:
+            self.in_layers.append(self._layers[slot].rstrip("/") + "/" + path)
+        elif slot in self._bases:
+            base, _, kind, _, _, made = self.made.pop()
+            if inode:
+                self.made.append((base, path, kind, device, inode, made))
+
+
+def creating(root: str) -> int:
+    """Hold off removals; the descriptor to close when the container's mounts stand."""
+    fd = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    except BaseException:
+        posix.close(fd)
+        raise
+    return fd
+
+
+def remove(root: str, entries: list[Entry]) -> None:
+    """Remove these and what earlier deletions had to leave; those in use are left to later ones."""
+    if not entries and not files.exists(root + LEFT):
+        return
+    fd = _open_left(root)
+    try:
+        pending = [*_parse(posix.pread(fd, posix.fstat(fd).st_size, 0), root), *entries]
+        lock = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            pending = residue.remove(pending)
+        except BlockingIOError:
+            pass  # somebody is between look-up and mount: left to a later deletion
+        finally:
+            posix.close(lock)
+        if pending:
+            replace(root + LEFT, dumps(pending).encode("utf-8", "backslashreplace"), 0o600)
+        else:
+            posix.unlink(root + LEFT)
+    finally:
+        posix.close(fd)
+
+
+def _open_left(root: str) -> int:
+    """The list, locked.  Whoever changes it puts a new file in its place: then the one we hold is not that."""
+    while True:
+        fd = posix.open(root + LEFT, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        own = posix.fstat(fd)
+        try:
+            there = posix.stat(root + LEFT)
+            if (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino):
+                return fd
+        except FileNotFoundError:
+            pass  # emptied while we waited
+        posix.close(fd)
+
+
+def _parse(data: bytes, root: str) -> list[Any]:
+    entries: Any = loads(data, root + LEFT) if data else []
+    return [tuple(entry) for entry in entries]
