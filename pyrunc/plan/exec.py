@@ -10,6 +10,7 @@ from pyrunc.plan.builder import Builder, Plan
 from pyrunc.plan.devices import newline, terminal_size
 from pyrunc.plan.joining import join
 from pyrunc.plan.kernel import CLONE_NEWUSER, O_PATH
+from pyrunc.plan.namespaces import has_root
 from pyrunc.plan.ops import SLOT_FIRST, SLOT_PROC, SLOT_ROOT, SLOT_TTY, Op
 
 TYPE_CHECKING = False
@@ -53,7 +54,7 @@ def execute(
     if namespaces:
         b.on_host("linux.namespaces", "join_pidfd", SLOT_PIDFD, namespaces)
     identity.adjust_oom(b)
-    if namespaces & CLONE_NEWUSER:
+    if namespaces & CLONE_NEWUSER and has_root(b):
         b.on_container("linux.namespaces", "become_root")
     b.on_container("", "setsid")
     if not request["no_new_keyring"]:

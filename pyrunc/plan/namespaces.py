@@ -81,11 +81,24 @@ def enter(b: Builder) -> None:
     # A process of the same pid or user namespace could trace us before execve.  (After the id maps are
     # written: their files belong to root while we are not dumpable.)
     b.on_container("", "dumpable", 0)
-    if "user" in b.namespaces:
+    if "user" in b.namespaces and has_root(b):
         b.on_container(_where(b, "user"), "become_root")
     b.on_container("", "setsid")
     if not b.request["no_new_keyring"]:
         b.on_container("", "session_keyring", "_ses." + b.request["id"])
+
+
+def has_root(b: Builder) -> bool:
+    """Whether there is an id 0 to become; what a namespace that is joined by its path has, its maker knows.
+
+    A process that makes or joins a user namespace has all capabilities in it, whoever it is there
+    (user_namespaces(7)); being root only makes it the owner of what it creates.
+    """
+    if not b.new("user"):
+        return True
+    linux = b.spec.get("linux") or {}
+    uids, gids = linux.get("uidMappings") or (), linux.get("gidMappings") or ()
+    return any(m["containerID"] == 0 for m in uids) and any(m["containerID"] == 0 for m in gids)
 
 
 def _write_maps(b: Builder, uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> None:
