@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, Literal
 
-    Kind = Literal["flag", "toggle", "text", "texts", "count", "ids", "choice", "switch"]
+    Kind = Literal["flag", "toggle", "optional", "text", "texts", "count", "ids", "choice", "switch"]
 
 #: What a value on the command line may look like where it means yes or no, as Go's strconv.ParseBool has it.
 BOOLEANS: Final = {
@@ -28,7 +28,8 @@ class Option:
     """One option.
 
     ``kind``: ``flag`` takes no value (but ``--flag=false`` is understood); ``toggle`` is a flag whose absence
-    (None) is not the same as ``false``; ``text``; ``texts``, repeatable;
+    (None) is not the same as ``false``; ``optional`` is a flag that may have a value, which only ``=`` attaches:
+    False, True or that text; ``text``; ``texts``, repeatable;
     ``count``, an integer from 0; ``ids``, repeatable integers from 0; ``choice``, one of ``choices``;
     ``switch``: ``true``, ``false`` (in any spelling of a boolean) or ``auto``.
     """
@@ -50,7 +51,7 @@ class Option:
         self.kind = kind
         self.metavar = metavar
         self.help = help
-        self.default: Value = False if kind == "flag" else 0 if kind == "count" else default
+        self.default: Value = False if kind in ("flag", "optional") else 0 if kind == "count" else default
         self.choices = choices
 
 
@@ -98,6 +99,11 @@ GLOBAL: Final = (
     Option("cgroup-manager", "", "choice", "MANAGER", "who manages cgroups", "cgroupfs",
            ("cgroupfs", "disabled", "systemd")),
     Option("rootless", "", "switch", "BOOL|auto", "ignore missing permissions on cgroups", "auto"),
+    # The annotations io.pyrunc.* for every container that has not its own; pyrunc.spec.isolation has their syntax.
+    Option("private-tmp", "", "optional", "size=SIZE", "an empty tmpfs on /tmp, of each container alone"),
+    Option("workspace", "", "text", "PATH|cwd[,size=SIZE]", "an empty tmpfs over PATH, owned by the process's user"),
+    Option("ephemeral-rootfs", "", "optional", "size=SIZE", "writes to the rootfs go to a tmpfs of the container"),
+    Option("cow", "", "texts", "DEST[:DEST...]", "bind mounts whose sources are never written to (repeatable)"),
 )  # fmt: skip
 
 BUNDLE: Final = Option("bundle", "b", "text", "DIR", "the bundle: a directory with a config.json (default: here)")
@@ -144,6 +150,12 @@ COMMANDS: Final = {
         )),
         Command("delete", "delete a container and all that belongs to it", ID, 1, 1, (
             Option("force", "f", "flag", "", "kill it first if it runs; no error if it does not exist"),
+        )),
+        Command("diff", "list a container's changes in its private layers", ID, 1, 1, (
+            _format("text", "json"),
+        )),
+        Command("commit", "write a container's changes to a directory or an image layer", ID + " DEST", 2, 2, (
+            Option("layer", "", "text", "PATH", "only the layer at PATH in the container"),
         )),
         Command("exec", "run another process in a container", ID + " [command [argument...]]", 1, -1, (
             CONSOLE_SOCKET,

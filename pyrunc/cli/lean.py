@@ -6,7 +6,7 @@ for all others (help, usage errors) it steps back, and ``pyrunc.cli.rich`` reads
 Its grammar is that of Go's flag package with urfave/cli's reordering, which callers of runc rely on:
 
 * one dash or two before any name; ``--name value`` and ``--name=value``; a value may start with a dash
-* ``--flag``, ``--flag=false``
+* ``--flag``, ``--flag=false``; a value that may be left out follows ``=`` only
 * options may follow positional arguments, save where those belong to another program (exec, ps)
 * ``--`` ends the options; a lone ``-`` is a positional argument
 """
@@ -130,6 +130,9 @@ def _options(table: tuple[Option, ...], words: list[str], *, interspersed: bool)
             raise Refused
         if option.kind in FLAGS:
             values[option.name] = _boolean(text) if equals else True
+            continue
+        if option.kind == "optional":
+            values[option.name] = BOOLEANS.get(text, text) if equals else True
             continue
         if not equals:
             if index == len(words):

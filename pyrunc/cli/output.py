@@ -39,6 +39,28 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
+def shown(path: str) -> str:
+    """A path that cannot end a line, or talk to a terminal: its name is the choice of who runs in the container.
+
+    The bytes of what is not printable, and of the backslash, as ``\\ooo``, as in /proc/self/mountinfo.
+    """
+    if path.isprintable() and "\\" not in path:
+        return path
+    return "".join([one if one.isprintable() and one != "\\" else _octal(one) for one in path])
+
+
+def _octal(text: str) -> str:
+    return "".join([f"\\{byte:03o}" for byte in text.encode("utf-8", "surrogateescape")])
+
+
+def escaped(json: str) -> str:
+    """JSON text whose strings may hold bytes that are not UTF-8 (as surrogates): these as ``\\udcXX``.
+
+    JSON is UTF-8; Python's json package and os.fsencode make the same bytes of it again.
+    """
+    return json.encode("utf-8", "backslashreplace").decode()
+
+
 def _write(fd: int, text: str) -> None:
     data = memoryview(text.encode("utf-8", "surrogateescape"))
     while data:

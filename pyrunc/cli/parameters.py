@@ -43,7 +43,7 @@ def canonical(table: tuple[Option, ...], words: list[str], *, interspersed: bool
             spelled.append(f"--{SWITCHES.get(name, name)}")
         elif option.kind == "flag":
             flags[option.name] = boolean(option, value) if equals else True
-        elif option.kind == "toggle":
+        elif option.kind in ("toggle", "optional"):
             spelled.append(f"--{option.name}={value if equals else 'true'}")
         elif equals or rest:
             spelled.append(f"--{option.name}={value if equals else rest.pop(0)}")
@@ -71,6 +71,8 @@ class Typed(click.ParamType):  # type: ignore[type-arg]
             return value if value == "auto" else str(boolean(self.option, value)).lower()
         if kind == "toggle":
             return boolean(self.option, value)
+        if kind == "optional":
+            return BOOLEANS.get(value, value)
         if kind in ("count", "ids"):
             if not (value.isascii() and value.isdigit()) or len(value) > 10:
                 reject(self.option, value, "parse error")
@@ -81,6 +83,9 @@ class Typed(click.ParamType):  # type: ignore[type-arg]
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[click.shell_completion.CompletionItem]:
         item = click.shell_completion.CompletionItem
+        if self.option.kind == "optional":
+            # The next word is no value: it is what it would be without the option.
+            return ctx.command.shell_complete(ctx, incomplete)
         if self.option.kind == "choice":
             return [item(choice) for choice in self.option.choices if choice.startswith(incomplete)]
         kind = {"DIR": "dir", "FILE": "file", "SOCKET": "file"}.get(self.option.metavar)
@@ -116,7 +121,7 @@ class Parameter(click.Option):
         text = row.help
         if row.kind == "choice":
             text += f": {', '.join(row.choices)} (default: {row.default})"
-        return f"{names} {row.metavar}".rstrip(), text
+        return f"{names}[={row.metavar}]" if row.kind == "optional" else f"{names} {row.metavar}".rstrip(), text
 
 
 def parameter(option: Option) -> click.Parameter:

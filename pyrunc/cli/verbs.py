@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posix
 
-from pyrunc.cli.output import out, reason
+from pyrunc.cli.output import escaped, out, reason, shown
 from pyrunc.errors import HostError, UsageError
 
 TYPE_CHECKING = False
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from pyrunc.cli.commands import Value
     from pyrunc.cli.lean import Line
     from pyrunc.spec.types import Process
+
+#: Global option -> the annotation that it stands for, and the word that its value begins with.
+WORDS = (("private-tmp", "io.pyrunc.tmp", "private"), ("ephemeral-rootfs", "io.pyrunc.rootfs", "ephemeral"))
+
+#: Kind of a change -> its name in JSON, as podman diff has it.
+CHANGES = {"C": "changed", "A": "added", "D": "deleted"}
 
 UID_LIMIT = 0xFFFFFFFE  # 2^32-1 means "leave it" to setresuid(2)
 
@@ -30,6 +36,7 @@ def run(line: Line) -> int:
         raise UsageError("--cgroup-manager=systemd: not implemented by pyrunc yet")
     if line.globals["log"]:
         _log(line).check()
+    _check_isolation(line)
     if line.globals["debug"]:
         _log(line).debug("command", name=line.command.name, arguments=line.arguments, options=line.options)
     status: int = VERBS[line.command.name](line)
@@ -118,6 +125,29 @@ def exec_(line: Line) -> int:
     )
 
 
+def diff(line: Line) -> int:
+    from pyrunc.runtime import diff as verb
+
+    changes = verb.diff(_root(line), line.arguments[0])
+    if line.options["format"] == "json":
+        from pyrunc.spec import jsontext
+
+        found = {name: [change.path for change in changes if change.kind == kind] for kind, name in CHANGES.items()}
+        out(escaped(jsontext.dumps(found)) + "\n")
+    else:
+        out("".join([f"{change.kind} {shown(change.path)}\n" for change in changes]))
+    return 0
+
+
+def commit(line: Line) -> int:
+    from pyrunc.runtime import commit as verb
+
+    id, dest = line.arguments  # DEST is not made absolute: a slash at its end means a directory, - standard output
+    given: dict[str, Any] = line.options
+    verb.commit(_root(line), id, dest, layer=given["layer"], warn=_warner(line))
+    return 0
+
+
 def list_(line: Line) -> int:
     from pyrunc.runtime import listing
 
@@ -196,6 +226,8 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "state": state,
     "kill": kill,
     "delete": delete,
+    "diff": diff,
+    "commit": commit,
     "exec": exec_,
     "list": list_,
     "ps": ps,
@@ -238,7 +270,41 @@ def _creation(line: Line) -> dict[str, Any]:
 
 
 def _planning(line: Line) -> dict[str, Any]:
-    return {"cgroup_manager": line.globals["cgroup-manager"], "rootless": line.globals["rootless"]}
+    return {
+        "cgroup_manager": line.globals["cgroup-manager"],
+        "rootless": line.globals["rootless"],
+        "isolation": _isolation(line),
+    }
+
+
+def _isolation(line: Line) -> dict[str, str]:
+    """The annotations that the global options stand for."""
+    given: dict[str, Any] = line.globals
+    found: dict[str, str] = {}
+    for name, key, word in WORDS:
+        if given[name] is not False:
+            found[key] = word if given[name] is True else f"{word},{given[name]}"
+    if given["workspace"] is not None:
+        found["io.pyrunc.workspace"] = given["workspace"]
+    if given["cow"]:
+        found["io.pyrunc.cow"] = ":".join(given["cow"])
+    return found
+
+
+def _check_isolation(line: Line) -> None:
+    """Refuse malformed values, whatever the command: a line is wrong or it is not."""
+    given = _isolation(line)
+    if not given:
+        return
+    from pyrunc.spec import isolation
+
+    problems = []
+    for key, value in given.items():
+        problem = isolation.flag_problem(key, value)
+        if problem:
+            problems.append(f"{isolation.KEYS[key][0]}: {problem}")
+    if problems:
+        raise UsageError("; ".join(problems))
 
 
 def _bundle(line: Line) -> str:

@@ -191,7 +191,7 @@ def _problems(key: str, value: str) -> Iterator[str]:
 def _option_problem(option: str) -> str:
     name, equals, size = option.partition("=")
     if name != "size" or not equals:
-        return f"{dumps(option)} is no option; only size=SIZE is"
+        return f"expected size=SIZE, got {dumps(option)}"
     digits = size.rstrip("kKmMgG%")
     unit = size[len(digits) :].lower()
     if unit not in DIGITS or not (digits.isascii() and digits.isdecimal()) or digits[0] == "0":

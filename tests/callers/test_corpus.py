@@ -110,6 +110,17 @@ CORPUS = [
     "plan --bundle B --format json",
     "plan A --diff B",
     "--debug=false --systemd-cgroup=0 state ID",
+    # podman --runtime-flag, and by hand: a value that may be left out never takes the next word
+    f"--private-tmp {PODMAN} create --bundle B --pid-file F ID",
+    f"--private-tmp=size=64m --workspace=cwd,size=1g --ephemeral-rootfs=true --cow=/a:/b {PODMAN} create -b B ID",
+    "--private-tmp=false --ephemeral-rootfs=F start ID",
+    "--ephemeral-rootfs --workspace /work --cow /a --cow /b run -b B ID",
+    "-private-tmp= -ephemeral-rootfs=10% kill ID",
+    "diff ID",
+    "diff --format json ID",
+    "commit ID DEST",
+    "commit ID - --layer /work",
+    "--private-tmp commit ID DEST/",
 ]
 
 #: Calls for commands of later versions, and lines that runc refuses too.
@@ -145,6 +156,14 @@ REFUSED = [
     "--debug=perhaps list",
     "--bogus list",
     "bogus",
+    "--private-tmp size=64m list",
+    "--workspace",
+    "--cow",
+    "diff",
+    "diff ID -f table",
+    "commit ID",
+    "commit ID DEST MORE",
+    "create --private-tmp ID",
 ]
 
 
@@ -190,6 +209,10 @@ def test_what_callers_say_is_what_is_understood() -> None:
         "systemd-cgroup": False,
         "cgroup-manager": "cgroupfs",
         "rootless": "true",
+        "private-tmp": False,
+        "workspace": None,
+        "ephemeral-rootfs": False,
+        "cow": [],
     }
     changed = {name: value for name, value in line.options.items() if value not in (None, False, 0, [])}
     assert changed == {
@@ -198,6 +221,28 @@ def test_what_callers_say_is_what_is_understood() -> None:
         "user": "1:2",
         "cwd": "-",
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("--private-tmp", True),
+        ("--private-tmp=true", True),
+        ("-private-tmp=1", True),
+        ("--private-tmp=false", False),
+        ("--private-tmp=F", False),
+        ("--private-tmp=size=64m", "size=64m"),
+        ("--private-tmp=no", "no"),
+        ("--private-tmp=", ""),
+    ],
+)
+def test_a_value_that_may_be_left_out_is_yes_no_or_text(word: str, value: bool | str) -> None:
+    for line in both([word, "list"]):
+        assert isinstance(line, lean.Line)
+        found = line.globals["private-tmp"]
+        assert (type(found), found) == (type(value), value)
+    last_wins = lean.parse([word, "--private-tmp=size=1m", "list"])
+    assert last_wins.globals["private-tmp"] == "size=1m"
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
@@ -219,6 +264,8 @@ def spelled(draw: st.DrawFn, option: Option) -> list[str]:
     name = draw(st.sampled_from(["-", "--"])) + draw(st.sampled_from([option.name, option.short or option.name]))
     if option.kind in FLAGS:
         return [draw(st.sampled_from([name, *(f"{name}={word}" for word in BOOLEANS)]))]
+    if option.kind == "optional":
+        return [draw(st.sampled_from([name, *(f"{name}={word}" for word in (*BOOLEANS, "size=1m", "", "-", "="))]))]
     text = draw(value(option))
     return draw(st.sampled_from([[name, text], [f"{name}={text}"]]))
 

@@ -25,11 +25,12 @@ def test_the_programs_help_names_every_command_and_option(
     words: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     text = printed(capfd, *words)
+    forms = {**dict.fromkeys(("text", "texts", "choice", "switch"), " {}"), "flag": "  ", "optional": "[={}]"}
     assert text.startswith("Usage: pyrunc [global options] COMMAND [options] [arguments]\n")
     for name in COMMANDS:
         assert re.search(rf"^  {name} +[A-Z]", text, re.MULTILINE)
     for option in GLOBAL:
-        assert f"  --{option.name}" in text
+        assert f"  --{option.name}{forms[option.kind].format(option.metavar)}" in text
     assert "\x1b" not in text  # no colours outside of a terminal
 
 
@@ -97,6 +98,12 @@ MISTAKES = {
     "exec": '"exec" requires a minimum of 1 argument(s)',
     "ps": '"ps" requires a minimum of 1 argument(s)',
     "kill": '"kill" requires a minimum of 1 argument(s)',
+    "commit A": '"commit" requires exactly 2 argument(s)',
+    "create --private-tmp A": (
+        "flag provided but not defined: -private-tmp (--private-tmp is a global option: it stands before the command)"
+    ),
+    "--privat-tmp list": "flag provided but not defined: -privat-tmp (did you mean --private-tmp?)",
+    "--workspace": "flag needs an argument: -workspace",
     "kill A 9 B": '"kill" requires a maximum of 2 argument(s)',
 }
 
@@ -127,6 +134,11 @@ def test_a_mistake_behind_the_command_is_logged_where_the_global_options_say() -
         ("pyrunc create --no", {"--no-pivot", "--no-new-keyring"}),
         ("pyrunc list --format ", {"table", "json"}),
         ("pyrunc kill --", {"--all", "--help"}),
+        ("pyrunc --p", {"--private-tmp"}),
+        ("pyrunc --private-tmp sta", {"start", "state"}),
+        ("pyrunc --workspace cwd --ephemeral-rootfs dif", {"diff"}),
+        ("pyrunc commit --", {"--layer", "--help"}),
+        ("pyrunc diff --format ", {"text", "json"}),
     ],
 )
 def test_the_shell_completes_commands_options_and_choices(
