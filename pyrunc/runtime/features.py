@@ -11,6 +11,7 @@ from pyrunc.plan import capabilities, kernel, mount_options
 from pyrunc.plan.identity import KEEP_GROUPS
 from pyrunc.plan.security import SECCOMP_RECEIVER
 from pyrunc.runtime import version
+from pyrunc.spec import isolation
 from pyrunc.spec.unimplemented import NOT_IMPLEMENTED
 
 TYPE_CHECKING = False
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
-#: Annotations of config.json that can weaken what the rest of it says (security.md).
-UNSAFE_ANNOTATIONS = (KEEP_GROUPS, SECCOMP_RECEIVER)
+#: Annotations of config.json that change what the runtime does: an engine must not take them over from an image that
+#: somebody else has made.  A name that ends with a dot stands for all that begin with it (features.md).
+UNSAFE_ANNOTATIONS = (isolation.PREFIX, KEEP_GROUPS, SECCOMP_RECEIVER)
 
 
 def document() -> dict[str, Any]:
@@ -34,6 +36,8 @@ def document() -> dict[str, Any]:
         "annotations": {
             "io.pyrunc.version": version.VERSION,
             "io.pyrunc.commit": version.commit(),
+            # The keys that config.json may have, and what their values look like.
+            **{key: form for key, (_, form) in isolation.KEYS.items()},
         },
         "potentiallyUnsafeConfigAnnotations": list(UNSAFE_ANNOTATIONS),
     }

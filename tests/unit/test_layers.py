@@ -211,6 +211,7 @@ def loaded(tmp_path: Path, *arguments: str) -> set[str]:
         ("exec", "absent", "true"),
         ("create", "--bundle", "{bundle}", "one"),
         ("run", "--bundle", "{bundle}", "one"),
+        ("--private-tmp", "--workspace=/work", "--ephemeral-rootfs=size=1m", "create", "--bundle", "{bundle}", "one"),
     ],
     ids=" ".join,
 )

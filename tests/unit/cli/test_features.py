@@ -13,8 +13,9 @@ import pytest
 import pyrunc
 from pyrunc.cli import lean
 from pyrunc.host import seccomp
-from pyrunc.plan import capabilities, kernel, mount_options
+from pyrunc.plan import capabilities, identity, kernel, mount_options, security
 from pyrunc.runtime import features
+from pyrunc.spec import isolation
 from pyrunc.spec.load import load_spec
 from pyrunc.spec.unimplemented import NOT_IMPLEMENTED
 
@@ -72,6 +73,26 @@ def test_what_is_refused_is_not_listed(printed: Any) -> None:
     assert linux["intelRdt"]["enabled"] == ("linux.intelRdt" not in NOT_IMPLEMENTED)
     assert linux["cgroup"]["rdma"] == ("linux.resources.rdma" not in NOT_IMPLEMENTED)
     assert lean.main(["--systemd-cgroup", "list"]) == int(not linux["cgroup"]["systemd"])
+
+
+def test_the_annotations_of_config_json_are_listed_with_their_syntax(printed: Any) -> None:
+    about = {"io.pyrunc.version", "io.pyrunc.commit"}
+    assert (
+        printed["annotations"].keys()
+        == about | isolation.KEYS.keys()
+        == about | schema("isolation.json")["properties"].keys()
+    )
+    for key, (_, form) in isolation.KEYS.items():
+        assert printed["annotations"][key] == form
+
+
+def test_an_annotation_that_the_runtime_obeys_is_unsafe_to_take_from_an_image(printed: Any) -> None:
+    unsafe = printed["potentiallyUnsafeConfigAnnotations"]
+    exact = [name for name in unsafe if not name.endswith(".")]
+    prefixes = tuple(name for name in unsafe if name.endswith("."))
+    assert prefixes == (isolation.PREFIX,)
+    assert all(key.startswith(prefixes) for key in isolation.KEYS)
+    assert set(exact) == {identity.KEEP_GROUPS, security.SECCOMP_RECEIVER}
 
 
 @pytest.mark.parametrize("bound", ["ociVersionMin", "ociVersionMax"])
