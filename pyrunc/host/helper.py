@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 INIT = files.parent(files.parent(__file__)) + "/native/pyrunc-init"
 TEST_ARGS: tuple[str, ...] = ()
 
-CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED, MAKING = range(1, 11)
+CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED, MAKING, LAYER = range(1, 12)
 
 _MESSAGE = "<IIiI"
 _MESSAGE_SIZE = 16

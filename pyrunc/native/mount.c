@@ -165,6 +165,12 @@ static long op_overlay(struct init *c, const struct argument *a)
 	return 0;
 }
 
+static long op_pass_layer(struct init *c, const struct argument *a)
+{
+	long fd = TRY(c, slot_fd(c, a[A_PASS_LAYER_SLOT].i, "layer"), NULL);
+	return TRY(c, send_message(c, MSG_LAYER, (u32)a[A_PASS_LAYER_INDEX].i, 0, (int)fd), "send LAYER");
+}
+
 static long clone_tree(int fd, u64 flags)
 {
 	return sys(open_tree, fd, "", flags | AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -67,3 +67,4 @@ if TYPE_CHECKING:
         terminal_size: tuple[int, int] | None  # rows and columns of the caller's terminal, where that is so
         isolation: Isolation  # of the annotations, and of the flags where there is no annotation
         cow_directories: tuple[str, ...]  # those sources of copy-on-write mounts that are directories
+        pass_layers: bool  # hand those layers that are not mounted on the host to the runtime

@@ -70,6 +70,8 @@ def _layer(b: Builder, where: str, options: Iterable[str]) -> tuple[str, int]:
     add(where, "attach", slot, place)
     # Nobody who shares the host's mounts gets it from now on.
     add(where, "mount_attr", slot, 0, 0, MS_PRIVATE, 0, -1)
+    if b.request["pass_layers"] and not on_host(b):
+        add(where, "pass_layer", len(b.layers), slot)
     return path, slot
 
 

@@ -88,6 +88,7 @@ INIT: Final = {
     "target":             "slot:n path:s create:i:create mode:i:octal flags:i:target like:n",
     "fsmount":            "slot:n type:s source:s options:l attrs:i:mount_attr like:n",
     "overlay":            "slot:n lower:n layer:n options:l attrs:i:mount_attr",  # upper and work are made in the layer
+    "pass_layer":         "index:i slot:n",               # to the runtime, which reads it when nobody else can
     "copy_file":          "source:s path:s",              # with mode, owner, times, xattrs; shares blocks where it can
     "copy_symlink":       "slot:n source:s path:s",       # a source that is a symlink is copied; else as open_tree
     "legacy_mount":       "target:n type:s source:s flags:i:mount data:s",

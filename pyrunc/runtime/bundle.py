@@ -82,6 +82,7 @@ def request(
     terminal_size: tuple[int, int] | None = None,
     isolation: Isolation | None = None,
     cow_directories: tuple[str, ...] = (),
+    pass_layers: bool = False,
 ) -> Request:
     return {
         "id": id,
@@ -96,6 +97,7 @@ def request(
         "terminal_size": terminal_size,
         "isolation": isolation or {},
         "cow_directories": cow_directories,
+        "pass_layers": pass_layers,
     }
 
 

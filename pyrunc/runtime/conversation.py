@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 class Conversation:
     """One pyrunc-init and what it says; shared by create and exec."""
 
-    __slots__ = ("init", "listener", "making", "master", "pid", "pidfd", "program", "reaped", "warn")
+    __slots__ = ("init", "layers", "listener", "making", "master", "pid", "pidfd", "program", "reaped", "warn")
 
     def __init__(self, program: list[Op], warn: Callable[[str], None]) -> None:
         self.program = program
@@ -63,6 +63,7 @@ class Conversation:
         self.master = -1
         self.reaped = False
         self.listener: Callable[[int], None] | None = None  # takes the seccomp listener to its agent
+        self.layers: dict[int, int] = {}  # index in the plan's layers -> descriptor of its file system
         self.making: Making | None = None  # keeps what is created outside of the container's own file systems
 
     def run(self, init: helper.Init, on_cloned: Callable[[], None], on_sync: Callable[[int], None]) -> bool:
@@ -86,6 +87,8 @@ class Conversation:
                 raise self.failure(message)
             elif kind == helper.PTY:
                 self.master = message.fd
+            elif kind == helper.LAYER:
+                self.layers[message.value] = message.fd
             elif kind == helper.LISTENER:
                 self._pass_listener(message.fd)
                 init.go_on()
@@ -154,10 +157,11 @@ class Conversation:
         self.close()
 
     def close(self) -> None:
-        for fd in (self.pidfd, self.master):
+        for fd in (self.pidfd, self.master, *self.layers.values()):
             if fd >= 0:
                 posix.close(fd)
         self.pidfd = self.master = -1
+        self.layers = {}
 
 
 def perform(program: list[Op], warn: Callable[[str], None], slots: Mapping[int, int] | None = None) -> None:

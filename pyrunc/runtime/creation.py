@@ -42,6 +42,7 @@ class Options:
         "isolation",
         "no_new_keyring",
         "no_pivot",
+        "pass_layers",
         "preserve_fds",
         "rootless",
         "serves_terminal",
@@ -58,11 +59,13 @@ class Options:
         cgroup_manager: str | None = None,
         rootless: str | None = None,
         isolation: dict[str, str] | None = None,
+        pass_layers: bool = False,
         stdio: Sequence[int] = (0, 1, 2),
         serves_terminal: bool = False,
     ) -> None:
         self.console_socket = console_socket
         self.no_pivot = no_pivot
+        self.pass_layers = pass_layers  # talk.layers gets what no other process could read
         self.no_new_keyring = no_new_keyring
         self.preserve_fds = preserve_fds
         self.cgroup_manager = cgroup_manager or "cgroupfs"
@@ -159,6 +162,7 @@ class Creation:
             preserve_fds=descriptors,
             cgroup_manager=options.cgroup_manager,
             isolation=isolation,
+            pass_layers=options.pass_layers,
             cow_directories=bundles.cow_directories(self.spec, isolation, bundle),
             extra_env=env,
             serves_terminal=options.serves_terminal,

@@ -60,6 +60,7 @@ def request(**changes: object) -> Request:
         "extra_env": [],
         "isolation": {},
         "cow_directories": (),
+        "pass_layers": False,
         "serves_terminal": False,
         "terminal_size": None,
     }
