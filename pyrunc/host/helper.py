@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 INIT = files.parent(files.parent(__file__)) + "/native/pyrunc-init"
 TEST_ARGS: tuple[str, ...] = ()
 
-CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED, MAKING, LAYER = range(1, 12)
+CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED, MAKING, LAYER, FILE = range(1, 13)
 
 _MESSAGE = "<IIiI"
 _MESSAGE_SIZE = 16
@@ -88,6 +88,21 @@ def _executable() -> int:
         return _binary[1]
 
 
+def receive(socket: _socket.socket) -> Message | None:
+    """The next message; None when the other side has closed the socket."""
+    try:
+        data, ancillary, _, _ = socket.recvmsg(_MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:  # it went away with something of ours unread
+        return None
+    if not data:
+        return None
+    fd = -1
+    for level, kind, payload in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            (fd,) = unpack_from("=i", payload)
+    return Message(data, fd)
+
+
 class Init:
     """A spawned pyrunc-init: its socket, and the process to reap."""
 
@@ -145,20 +160,7 @@ class Init:
 
     def receive(self) -> Message | None:
         """The next message; None when the other side has closed the socket."""
-        while True:
-            try:
-                data, ancillary, _, _ = self.socket.recvmsg(
-                    _MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC
-                )
-            except ConnectionResetError:  # it went away with something of ours unread
-                return None
-            if not data:
-                return None
-            fd = -1
-            for level, kind, payload in ancillary:
-                if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                    (fd,) = unpack_from("=i", payload)
-            return Message(data, fd)
+        return receive(self.socket)
 
     def go_on(self) -> None:
         """Answer a message that waits for it.  That nobody waits any more shows at the next ``receive``."""

@@ -81,6 +81,8 @@ struct siginfo_status {
 
 #include "process.c"
 
+#include "hold.c"
+
 typedef long operation(struct init *c, const struct argument *a);
 
 static operation *const operations[OP_COUNT] = {

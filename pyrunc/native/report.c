@@ -4,7 +4,7 @@
  */
 
 enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, MSG_WARNING, MSG_STOPPED, MSG_CREATED,
-       MSG_MAKING, MSG_LAYER };
+       MSG_MAKING, MSG_LAYER, MSG_FILE };
 
 /* A failure without an errno, for instance a hook's exit status. */
 #define NO_ERRNO 4096

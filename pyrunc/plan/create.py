@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyrunc.plan import cgroups, devices, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
+from pyrunc.plan import cgroups, devices, held, hooks, identity, limits, mounts, namespaces, paths, rootfs, security
 from pyrunc.plan.builder import Builder, Plan
 from pyrunc.plan.joining import join
 from pyrunc.plan.ops import SLOT_FIFO, SLOT_PROC, SLOT_TTY, Op
@@ -21,7 +21,8 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     """
     b = Builder(spec, facts, request)
     cgroups.create(b)
-    b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
+    if not request["hold"]:
+        b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
     into = join(b, b.cgroups, other_userns=b.namespaces.get("user", "") != "")
 
     namespaces.enter(b)
@@ -42,18 +43,27 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     # Whatever leads back to the host is closed before a path of the container is walked.
     b.on_container("", "close_slots", (SLOT_PROC, SLOT_FIFO, SLOT_TTY))
 
-    process = spec["process"]
-    limits.apply(b, process)
-    identity.assume(b, process, default_umask=0o022)
-    security.before_ready(b, process)
-    b.on_container("", "ready")
-    b.on_container("", "wait_start")
-    security.before_execve(b, process)
-    hooks.start_container(b)
-    identity.execute(b, process, request["extra_env"])
+    if request["hold"]:
+        held.first_process(b)
+    else:
+        _first_process(b)
     # Behind whatever is opened with the host's eyes.
     namespaces.join(b)
     b.finish()
     clone = namespaces.clone(b, into)
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
     return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups, b.warnings, b.layers)
+
+
+def _first_process(b: Builder) -> None:
+    """Become the process of the config, which runs its program after ``start``."""
+    process = b.spec["process"]
+    limits.apply(b, process)
+    identity.assume(b, process, default_umask=0o022)
+    identity.find(b, process)
+    security.before_ready(b, process)
+    b.on_container("", "ready")
+    b.on_container("", "wait_start")
+    security.before_execve(b, process)
+    hooks.start_container(b)
+    identity.execute(b, process, b.request["extra_env"])

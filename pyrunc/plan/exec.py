@@ -69,6 +69,7 @@ def execute(
     b.on_container("", "close_slots", (SLOT_PROC, SLOT_TTY) if labelled else (SLOT_TTY,))
     limits.apply(b, process)
     identity.assume(b, process)
+    identity.find(b, process)
     security.before_ready(b, process)
     security.before_execve(b, process)
     identity.execute(b, process, request["extra_env"])

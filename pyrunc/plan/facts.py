@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         cgroup_manager: str  # "cgroupfs" or "disabled"
         extra_env: list[str]  # LISTEN_FDS and the like, appended to process.env
         serves_terminal: bool  # the runtime shows the pty on its own terminal, not a receiver on a console socket
+        hold: bool  # a sandbox: the first process runs no program of its own, but starts those that it is asked to
         terminal_size: tuple[int, int] | None  # rows and columns of the caller's terminal, where that is so
         isolation: Isolation  # of the annotations, and of the flags where there is no annotation
         cow_directories: tuple[str, ...]  # those sources of copy-on-write mounts that are directories

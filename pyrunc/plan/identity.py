@@ -57,6 +57,10 @@ def assume(b: Builder, process: Process, default_umask: int | None = None) -> No
     if umask is not None:
         b.on_container("process.user.umask", "umask", umask)
     b.on_container("process.cwd", "chdir", cwd, 0)
+
+
+def find(b: Builder, process: Process) -> None:
+    """Look the program up as the user that will run it, in its directory."""
     b.on_container("process.args[0]", "find_executable", process["args"][0], search_path(process.get("env") or ()))
 
 

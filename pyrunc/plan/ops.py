@@ -135,6 +135,8 @@ INIT: Final = {
     "ready":              "",                             # tell the runtime; it may leave now
     "wait_start":         "",                             # block on the exec FIFO in slot FIFO
     "execve":             "args:l env:l",
+    "hold":               "",                             # the first process of a sandbox: starts what it is asked to
+    "send_file":          "path:s flags:i:open mode:i:octal kind:i:octal",  # open a file or directory for the runtime
 }
 # fmt: on
 

@@ -39,6 +39,7 @@ class Options:
     __slots__ = (
         "cgroup_manager",
         "console_socket",
+        "hold",
         "isolation",
         "no_new_keyring",
         "no_pivot",
@@ -62,6 +63,7 @@ class Options:
         pass_layers: bool = False,
         stdio: Sequence[int] = (0, 1, 2),
         serves_terminal: bool = False,
+        hold: bool = False,
     ) -> None:
         self.console_socket = console_socket
         self.no_pivot = no_pivot
@@ -73,6 +75,7 @@ class Options:
         self.isolation = isolation or {}  # what the annotations io.pyrunc.* would say; those of the config win
         self.stdio = stdio
         self.serves_terminal = serves_terminal  # the caller passes the terminal's bytes on itself
+        self.hold = hold  # a sandbox: nothing of the caller's is passed on, and the init's socket stays open
 
 
 class Creation:
@@ -90,8 +93,9 @@ class Creation:
         self.state: State
         self.talk: Conversation
 
-    def create(self, bundle: str) -> None:
-        data, rootfs = self._prepare(bundle)
+    def create(self, bundle: str, config: tuple[Spec, bytes] | None = None) -> None:
+        """``config`` is a valid one in place of what the bundle has, and its text."""
+        data, rootfs = self._prepare(bundle, config or bundles.load(bundle))
         self.record.claim()
         context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
@@ -124,7 +128,8 @@ class Creation:
             }
             self.record.write("config.json", data)
             self.record.save(self.state)
-            self.record.make_fifo()
+            if not self.options.hold:
+                self.record.make_fifo()
             for op in before:
                 execute.execute(op, context)
             held = mount_points.creating(files.parent(self.record.directory))
@@ -138,17 +143,17 @@ class Creation:
             self._undo(error, context, rootfs)
             raise
 
-    def _prepare(self, bundle: str) -> tuple[bytes, str]:
+    def _prepare(self, bundle: str, config: tuple[Spec, bytes]) -> tuple[bytes, str]:
         """Everything that can refuse; nothing is changed."""
         options = self.options
-        self.spec, data = bundles.load(bundle)
+        self.spec, data = config
         for violation in warnings(self.spec, CAPS):
             self.warn(str(violation))
         rootfs = bundles.check_rootfs(self.spec, bundle)
         bundles.check_joined(self.spec)
         terminal = bool(self.spec["process"].get("terminal"))
         inherited.check_terminal(terminal, options.console_socket, here=options.serves_terminal)
-        env, descriptors = inherited.listen_fds(options.preserve_fds)
+        env, descriptors = ([], 0) if options.hold else inherited.listen_fds(options.preserve_fds)
         inherited.check_descriptors(descriptors)
         isolation = bundles.isolation(self.spec, options.isolation)
         bundles.check_lower(isolation, rootfs)
@@ -167,6 +172,7 @@ class Creation:
             extra_env=env,
             serves_terminal=options.serves_terminal,
             terminal_size=inherited.terminal_size() if terminal and options.serves_terminal else None,
+            hold=options.hold,
         )
         self.plan = plan_create(self.spec, self.facts, request)
         for violation in self.plan.warnings:
@@ -201,7 +207,8 @@ class Creation:
             from pyrunc.host import console
 
             console.send_master(self.options.console_socket, talk.master, "/dev/ptmx")
-        init.close()
+        if not self.options.hold:
+            init.close()
 
     def _noted(self, program: list[Op], rootfs: str) -> mount_points.Noted:
         """What is behind the mounts on which mount points may have to be made."""
@@ -274,8 +281,8 @@ class Creation:
 
 
 def _after_start(program: list[Op]) -> list[tuple[int, str, str]]:
-    """What start needs to name the op that failed, long after the plan is gone."""
-    first = next(index for index, op in enumerate(program) if op.name == "wait_start")
+    """What start needs to name the op that failed, long after the plan is gone; nothing for a sandbox."""
+    first = next((index for index, op in enumerate(program) if op.name == "wait_start"), len(program))
     return [(index, op.name, op.where) for index, op in enumerate(program) if index >= first]
 
 

@@ -63,6 +63,7 @@ def request(**changes: object) -> Request:
         "pass_layers": False,
         "serves_terminal": False,
         "terminal_size": None,
+        "hold": False,
     }
     found.update(changes)  # type: ignore[typeddict-item]
     return found
