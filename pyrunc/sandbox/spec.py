@@ -103,7 +103,7 @@ def merge(entries: Sequence[str], changes: Mapping[str, str | None]) -> list[str
 def _check_ids(arguments: Arguments, uid: int) -> None:
     problems = Problems()
     if arguments.userns and uid != 0:
-        reason = "needs root; a box of an ordinary user has a user namespace anyway, with nobody but user in it"
+        reason = "needs root; the box of an ordinary user has a user namespace of one user anyway"
         problems.add("userns", True, reason)
     elif arguments.userns and max(arguments.uid, arguments.gid) >= IDS:
         problems.add("user", f"{arguments.uid}:{arguments.gid}", f"with userns=True, ids go up to {IDS - 1}")

@@ -180,13 +180,16 @@ PROBES: dict[str, Probe] = {
         for name in (
             "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
             "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
-            "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps",
+            "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps", "git", "make",
+            "node", "java",
         )
     },
 }  # fmt: skip
 
 #: Requirements that are facts about a kind of machine: PYRUNC_REQUIRE=all cannot ask for them.
-KINDS = frozenset({"user", "cgroup1", "cgroup2", "cap_sys_resource", "apparmor", "selinux", "fuse", "x86_64"})
+KINDS = frozenset(
+    {"user", "cgroup1", "cgroup2", "cap_sys_resource", "apparmor", "selinux", "fuse", "x86_64", "node", "java"}
+)
 
 
 @cache
