@@ -10,11 +10,11 @@ from __future__ import annotations
 import posix
 import stat
 
-from pyrunc.host import probe
+from pyrunc.host import failure, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     #: Absolute directory, path below it, S_IF* kind, device, inode (0 and 0: not known), when it was made in ns
@@ -27,17 +27,30 @@ _NOT_OURS = (2, 16, 17, 20, 30, 39, 40)
 _TICK = 20_000_000
 
 
-def remove(entries: Sequence[Entry]) -> list[Entry]:
-    """Remove what is still ours, last made first; returns what is a mount point of somebody else by now."""
-    found = [entry for entry in reversed(entries) if _is_ours(entry)]
+def remove(entries: Sequence[Entry], failures: list[str]) -> list[Entry]:
+    """Remove what is still ours, last made first; returns what is a mount point of somebody else by now.
+
+    What cannot be removed is added to ``failures``, a text each.
+    """
+    found = [entry for entry in reversed(entries) if _attempt(_is_ours, entry, failures)]
     used = _mounted_over(found) if found else set()
     kept = []
     for entry in found:
         if (entry[0], entry[1]) in used:
             kept.append(entry)
         else:
-            _remove(entry)
+            _attempt(_remove, entry, failures)
     return kept[::-1]
+
+
+def _attempt(what: Callable[[Entry], bool], entry: Entry, failures: list[str]) -> bool:
+    """False where the object is not ours any more, or out of reach."""
+    try:
+        return what(entry)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            failures.append(f"cannot remove {entry[0]}/{entry[1]}: {failure.reason(error)}")
+        return False
 
 
 def _parent(base: str, path: str) -> tuple[int, str]:
@@ -56,17 +69,9 @@ def _parent(base: str, path: str) -> tuple[int, str]:
 
 
 def _is_ours(entry: Entry) -> bool:
-    base, path = entry[:2]
-    try:
-        fd, name = _parent(base, path)
-    except OSError as error:
-        if error.errno not in _NOT_OURS:
-            raise
-        return False
+    fd, name = _parent(entry[0], entry[1])
     try:
         return _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False))
-    except FileNotFoundError:
-        return False
     finally:
         posix.close(fd)
 
@@ -81,22 +86,17 @@ def _matches(entry: Entry, found: Any) -> bool:
     return bool(found.st_ctime_ns >= made - _TICK)
 
 
-def _remove(entry: Entry) -> None:
-    base, path, kind = entry[:3]
+def _remove(entry: Entry) -> bool:
+    fd, name = _parent(entry[0], entry[1])
     try:
-        fd, name = _parent(base, path)
-        try:
-            if not _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False)):
-                return
-            if kind == stat.S_IFDIR:
-                posix.rmdir(name, dir_fd=fd)
-            else:
-                posix.unlink(name, dir_fd=fd)
-        finally:
-            posix.close(fd)
-    except OSError as error:
-        if error.errno not in _NOT_OURS:
-            raise
+        ours = _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False))
+        if ours and entry[2] == stat.S_IFDIR:
+            posix.rmdir(name, dir_fd=fd)
+        elif ours:
+            posix.unlink(name, dir_fd=fd)
+        return ours
+    finally:
+        posix.close(fd)
 
 
 def _mounted_over(entries: Iterable[Entry]) -> set[tuple[str, str]]:

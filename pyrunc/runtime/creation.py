@@ -263,7 +263,7 @@ class Creation:
                 from pyrunc.runtime import layers
 
                 layers.detach(self.state["layers"], self.warn)
-            mount_points.remove(files.parent(self.record.directory), self.state["made"])
+            notes += mount_points.remove(files.parent(self.record.directory), self.state["made"])
             notes += execute.undo(context)
             if isinstance(error, PyruncError) and error.where.startswith("hooks."):
                 # runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks.

@@ -68,7 +68,8 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
         from pyrunc.runtime import layers
 
         layers.detach(state["layers"], warn)
-    mount_points.remove(files.parent(record.directory), state.get("made") or [])
+    for text in mount_points.remove(files.parent(record.directory), state.get("made") or []):
+        warn(text)
     poststop(state, warn)
     record.remove()
 

@@ -66,17 +66,21 @@ def creating(root: str) -> int:
     return fd
 
 
-def remove(root: str, entries: list[Entry]) -> None:
-    """Remove these and what earlier deletions had to leave; those in use are left to later ones."""
+def remove(root: str, entries: list[Entry]) -> list[str]:
+    """Remove these and what earlier deletions had to leave; those in use are left to later ones.
+
+    Returns what could not be removed, a text each.
+    """
+    failures: list[str] = []
     if not entries and not files.exists(root + LEFT):
-        return
+        return failures
     fd = _open_left(root)
     try:
         pending = [*_parse(posix.pread(fd, posix.fstat(fd).st_size, 0), root), *entries]
         lock = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            pending = residue.remove(pending)
+            pending = residue.remove(pending, failures)
         except BlockingIOError:
             pass  # somebody is between look-up and mount: left to a later deletion
         finally:
@@ -87,6 +91,7 @@ def remove(root: str, entries: list[Entry]) -> None:
             posix.unlink(root + LEFT)
     finally:
         posix.close(fd)
+    return failures
 
 
 def _open_left(root: str) -> int:
