@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import posix
+
+from pyrunc.host import files
 from pyrunc.plan.ops import Op
 from pyrunc.runtime.conversation import perform
 
@@ -13,5 +16,18 @@ if TYPE_CHECKING:
 
 
 def detach(layers: Sequence[Layer], warn: Callable[[str], None]) -> None:
-    """Unmount what is mounted there; a layer that is not (any more, or never was on the host) is fine."""
-    perform([Op("detach", (layer["path"],), "root.path") for layer in reversed(layers)], warn)
+    """Unmount what is mounted there; a layer that is not (any more, or never was on the host) is fine.
+
+    Who may not mount may not even ask: umount2(2) says EPERM, whatever is there.
+    """
+    mounted = [layer["path"] for layer in reversed(layers) if _is_mounted(layer["path"])]
+    if mounted:
+        perform([Op("detach", (path,), "root.path") for path in mounted], warn)
+
+
+def _is_mounted(path: str) -> bool:
+    """Whether ``path`` is another file system than the directory that it is in."""
+    try:
+        return posix.lstat(path).st_dev != posix.lstat(files.parent(path)).st_dev
+    except FileNotFoundError:
+        return False
