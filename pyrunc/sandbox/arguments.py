@@ -150,7 +150,7 @@ def _workspace(problems: Problems, value: object) -> tuple[str, str] | None:
     if value is None:
         return None
     path, size = value, None
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         if len(value) != 2:
             problems.add("workspace", value, "expected a path inside the box, or (path, size)")
             return None

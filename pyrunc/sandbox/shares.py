@@ -73,20 +73,20 @@ def _read(problems: Problems, name: str, given: object, directory: bool) -> list
 
 
 def _share(problems: Problems, where: str, source: object, value: object, directory: bool) -> Share | None:
-    destination, mode = value if isinstance(value, tuple) and len(value) == 2 else (value, "ro")
-    if isinstance(destination, tuple):
+    destination, mode = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, "ro")
+    if isinstance(destination, (tuple, list)):
         problems.add(where, value, _EXPECTED)
         return None
     before = len(problems.lines)
     host = problems.take(where, source, values.host_path, "")
     place = problems.take(where, destination, values.place, "")
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         problems.add(where, value, f"there is no mode {mode!r}; there are {', '.join(MODES)}")
     elif mode == "cow" and ":" in place:
         problems.add(where, value, "a path that is copied on write cannot contain a colon")
     if len(problems.lines) > before:
         return None
-    return Share(where, os.path.abspath(host), place, str(mode), directory=directory)
+    return Share(where, os.path.abspath(host), place, mode, directory=directory)
 
 
 def check(problems: Problems, shares: Sequence[Share], taken: dict[str, str]) -> None:

@@ -153,7 +153,7 @@ def user(value: object) -> tuple[int, int]:
             raise ValueError(expected)
         parts = tuple([int(word[:12]) for word in words])
     else:
-        parts = value if isinstance(value, tuple) else (value,)
+        parts = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     ids = [part for part in parts if isinstance(part, int) and not isinstance(part, bool)]
     if len(ids) != len(parts) or len(ids) not in (1, 2):
         raise ValueError(expected)
@@ -183,7 +183,7 @@ def rlimit(name: str, value: object) -> Rlimit:
     if kind not in RLIMITS:
         known = ", ".join(one.removeprefix("RLIMIT_").lower() for one in RLIMITS)
         raise ValueError(f"there is no such limit; there are {known}")
-    pair = value if isinstance(value, tuple) else (value, value)
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
     numbers = [_UNLIMITED if one == "unlimited" else one for one in pair]
     found = [one for one in numbers if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= _UNLIMITED]
     if len(found) != 2 or len(numbers) != 2:
