@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from pyrunc.cli.lean import Line
     from pyrunc.spec.types import Process
 
-#: Global option -> the annotation that it stands for, and the word that its value begins with.
-WORDS = (("private-tmp", "io.pyrunc.tmp", "private"), ("ephemeral-rootfs", "io.pyrunc.rootfs", "ephemeral"))
-
 #: Kind of a change -> its name in JSON, as podman diff has it.
 CHANGES = {"C": "changed", "A": "added", "D": "deleted"}
 
@@ -36,7 +33,7 @@ def run(line: Line) -> int:
         raise UsageError("--cgroup-manager=systemd: not implemented by pyrunc yet")
     if line.globals["log"]:
         _log(line).check()
-    _check_isolation(line)
+    _isolation(line)  # malformed values are refused whatever the command
     if line.globals["debug"]:
         _log(line).debug("command", name=line.command.name, arguments=line.arguments, options=line.options)
     status: int = VERBS[line.command.name](line)
@@ -280,31 +277,11 @@ def _planning(line: Line) -> dict[str, Any]:
 def _isolation(line: Line) -> dict[str, str]:
     """The annotations that the global options stand for."""
     given: dict[str, Any] = line.globals
-    found: dict[str, str] = {}
-    for name, key, word in WORDS:
-        if given[name] is not False:
-            found[key] = word if given[name] is True else f"{word},{given[name]}"
-    if given["workspace"] is not None:
-        found["io.pyrunc.workspace"] = given["workspace"]
-    if given["cow"]:
-        found["io.pyrunc.cow"] = ":".join(given["cow"])
-    return found
+    if (given["private-tmp"], given["workspace"], given["ephemeral-rootfs"], given["cow"]) == (False, None, False, []):
+        return {}
+    from pyrunc.cli import isolation
 
-
-def _check_isolation(line: Line) -> None:
-    """Refuse malformed values, whatever the command: a line is wrong or it is not."""
-    given = _isolation(line)
-    if not given:
-        return
-    from pyrunc.spec import isolation
-
-    problems = []
-    for key, value in given.items():
-        problem = isolation.flag_problem(key, value)
-        if problem:
-            problems.append(f"{isolation.KEYS[key][0]}: {problem}")
-    if problems:
-        raise UsageError("; ".join(problems))
+    return isolation.asked(given)
 
 
 def _bundle(line: Line) -> str:

@@ -121,6 +121,7 @@ def conflicts(
 ) -> Iterator[Violation]:
     """What is well-formed, but impossible in this config or beside one another; what is malformed is left out."""
     asked = _asked(annotations, flags or {})
+    yield from _cut_off(annotations)
     where, value = asked.get(COW, ("", ""))
     copied = [normal(path) for path in value.split(":") if not _path_problem(path)]
     if WORKSPACE in asked:
@@ -215,6 +216,17 @@ def _path_problem(path: str) -> str:
         if place == top or place.startswith(top + "/"):
             return f"{dumps(path)} is in {top}, where everything is the kernel's"
     return ""
+
+
+def _cut_off(annotations: Mapping[str, str]) -> Iterator[Violation]:
+    """A size that has come to stand alone: podman 4 reads the values of --annotation as CSV."""
+    size = annotations.get("size")
+    for key in (TMP, WORKSPACE, ROOTFS):
+        value = annotations.get(key, ",")
+        if size is not None and "," not in value:
+            quoted = f"podman takes it in quotes: --annotation '\"{key}={value},size={size}\"'"
+            yield Violation(paths.join("annotations", "size"), f"cut from {key} at its comma; {quoted}")
+            return
 
 
 def _workspace_conflicts(asked: Mapping[str, tuple[str, str]], copied: list[str], spec: Spec) -> Iterator[Violation]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import jsonschema
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import load, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+
+#: Says whether an object of annotations is valid, as another program would.
+ISOLATION = jsonschema.Draft4Validator(json.loads((SCHEMAS / "isolation.json").read_text()))
 
 DEFAULT: dict[str, Any] = dict(template.default(rootless=False, uid=0, gid=0))
 
@@ -40,6 +48,19 @@ def config(changes: dict[str, Any] | None = None) -> dict[str, Any]:
         else:
             target[last] = value
     return changed
+
+
+#: Two bind mounts, for ``annotated``.
+BIND = {"destination": "/data", "source": "/x", "options": ["bind", "ro"]}
+OTHER = {"destination": "etc//hosts", "type": "bind", "source": "/y"}
+
+
+def annotated(annotations: dict[str, str], *mounts: dict[str, Any], cwd: str = "/work") -> dict[str, Any]:
+    """The default config with more mounts and with annotations, whose keys are written without ``io.pyrunc.``."""
+    document = config({"annotations": {f"io.pyrunc.{key}": value for key, value in annotations.items()}})
+    document["mounts"] += mounts
+    document["process"]["cwd"] = cwd
+    return document
 
 
 def said(document: object, read: Callable[[bytes], object] = load.load_spec) -> list[str]:

@@ -8,34 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pyrunc.errors import SpecError
-from pyrunc.spec import isolation, load, paths
-from pyrunc.spec.isolation import COW, KEYS, ROOTFS, TMP, WORKSPACE
-from pyrunc.spec.mount_checks import normal
-from tests.unit.spec.support import config, said
+from pyrunc.spec import isolation, load
+from pyrunc.spec.isolation import COW, ROOTFS, TMP, WORKSPACE
+from tests.unit.spec.support import BIND, ISOLATION, OTHER, annotated, config, said
 
 REPOSITORY = Path(__file__).parents[3]
-SCHEMA = json.loads((REPOSITORY / "schemas/isolation.json").read_text())
-VALIDATOR = jsonschema.Draft4Validator(SCHEMA)
-
-BIND = {"destination": "/data", "source": "/x", "options": ["bind", "ro"]}
-OTHER = {"destination": "etc//hosts", "type": "bind", "source": "/y"}
 MAPPING = {"containerID": 0, "hostID": 1, "size": 1}
 FIRST = len(config()["mounts"])
 KNOWN = "there are io.pyrunc.tmp, io.pyrunc.workspace, io.pyrunc.rootfs, io.pyrunc.cow"
 SIZES = "expected digits, the first from 1 to 9, with an optional k, m, g or %"
-
-
-def annotated(annotations: dict[str, str], *mounts: dict[str, Any], cwd: str = "/work") -> dict[str, Any]:
-    document = config({"annotations": {f"io.pyrunc.{key}": value for key, value in annotations.items()}})
-    document["mounts"] += mounts
-    document["process"]["cwd"] = cwd
-    return document
 
 
 def complaints(document: dict[str, Any]) -> list[str]:
@@ -120,7 +104,9 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("key", "value"), MALFORMED, ids=repr)
 def test_a_malformed_annotation_is_refused_by_name(key: str, value: str) -> None:
-    assert complaints(annotated({key: value}, BIND)) == [MALFORMED[key, value]]
+    document = annotated({key: value}, BIND)
+    assert complaints(document) == [MALFORMED[key, value]]
+    assert not ISOLATION.is_valid(document["annotations"])
 
 
 CONFLICTS: list[tuple[dict[str, str], tuple[dict[str, Any], ...], str, list[str]]] = [
@@ -199,6 +185,17 @@ def test_what_the_rest_of_the_config_does_not_allow_is_refused(
     assert complaints(annotated(annotations, *mounts, cwd=cwd)) == lines
 
 
+def test_a_size_that_was_cut_off_on_the_way_is_not_lost_silently() -> None:
+    document = annotated({"workspace": "cwd"})
+    document["annotations"]["size"] = "3m"
+    quoted = "--annotation '\"io.pyrunc.workspace=cwd,size=3m\"'"
+    line = f"annotations.size: cut from io.pyrunc.workspace at its comma; podman takes it in quotes: {quoted}"
+    assert said(document) == [line]
+    document["annotations"]["io.pyrunc.workspace"] = "cwd,size=3m"
+    assert said(document) == []
+    assert said(config({"annotations": {"size": "3m"}})) == []
+
+
 def test_what_only_changes_a_mount_is_none() -> None:
     changes = [
         {"destination": "/data", "type": "bind", "source": "/x", "options": ["remount", "ro"]},
@@ -239,7 +236,7 @@ def test_what_is_malformed_elsewhere_does_not_hide_a_malformed_annotation() -> N
 def test_annotations_of_others_are_theirs() -> None:
     document = config({"annotations": {"io.pyruncx": "x", "io.pyrunc": "y", "a.io.pyrunc.tmp": "z", "IO.PYRUNC.": ""}})
     assert said(document) == []
-    assert VALIDATOR.is_valid(document["annotations"])
+    assert ISOLATION.is_valid(document["annotations"])
 
 
 def test_a_config_without_such_annotations_does_not_load_the_module() -> None:
@@ -294,135 +291,3 @@ def test_what_the_flags_ask_for_must_suit_the_config() -> None:
         "cow": {"where": "--cow", "destinations": ("/data",)},
     }
     assert isolation.wanted(spec, {}).keys() == {"tmp"}
-
-
-# --- properties ------------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def sizes(draw: st.DrawFn) -> str:
-    unit = draw(st.sampled_from(["", *"kKmMgG%"]))
-    most = 10 ** isolation.DIGITS[unit.lower()] - 1
-    return f"{draw(st.just(most) | st.integers(1, most))}{unit}"
-
-
-COMPONENT = st.text(st.characters(codec="utf-8", exclude_characters="/,:\0"), min_size=1, max_size=5).filter(
-    lambda name: name not in ("..", "proc", "sys")
-)
-PATH = st.lists(st.sampled_from(["", "."]) | COMPONENT, min_size=1, max_size=4).map(lambda words: "/" + "/".join(words))
-BELOW_ROOT = PATH.filter(lambda path: normal(path) != "/")
-
-
-@st.composite
-def sized(draw: st.DrawFn, head: st.SearchStrategy[str]) -> str:
-    return draw(head) + draw(st.just("") | sizes().map(",size={}".format))
-
-
-VALID: dict[str, st.SearchStrategy[str]] = {
-    TMP: sized(st.just("private")),
-    ROOTFS: sized(st.just("ephemeral")),
-    WORKSPACE: sized(st.just("cwd") | BELOW_ROOT),
-    COW: st.lists(BELOW_ROOT, min_size=1, max_size=3).map(":".join),
-}
-#: What is nearly a path or a size, or is one in an unusual form.
-DOUBTFUL_PATH = st.builds(
-    "{}{}{}".format,
-    st.sampled_from(["/", "/", "//", "/./", ""]),
-    st.sampled_from(["", ".", "..", "proc", "sys", "a", "process", "...", "..\n", "\n", ".\n", "sys\n", "cwd"]),
-    st.sampled_from(["", "", "/", "/.", "/..", "/../a", "/proc", "/x\n", "/\n"]),
-)
-DOUBTFUL_SIZE = st.builds(
-    "{}{}".format,
-    st.sampled_from(["", "0", "01", "1", "1\n", *("1" * length for length in range(2, 21))]),
-    st.sampled_from(["", *"kKmMgG%", "t", "kk", "\n", "\u212a", " "]),
-)
-PIECES = st.sampled_from(["private", "ephemeral", "cwd", ",", "size=", "1", "/", "..", "\n", "\u2028", " ", ":", "٣"])
-
-
-@st.composite
-def values(draw: st.DrawFn, key: str) -> str:
-    """A valid value, one that is made of doubtful parts, or one with something put in or taken out."""
-    value = draw(VALID[key])
-    match draw(st.integers(0, 3)):
-        case 1:
-            head, comma, _ = value.partition(",")
-            value = f"{head if key in isolation.WORDS else draw(DOUBTFUL_PATH)}{comma}{comma and 'size='}"
-            value += draw(DOUBTFUL_SIZE) if comma else ""
-        case 2 if key == COW:
-            value = ":".join(draw(st.lists(DOUBTFUL_PATH, max_size=3)))
-        case 3:
-            place = draw(st.integers(0, len(value)))
-            cut = draw(st.integers(0, 2))
-            value = value[:place] + draw(st.just("") | PIECES) + value[place + cut :]
-    return value
-
-
-KEY = st.sampled_from([*KEYS, *KEYS, "io.pyrunc.", "io.pyrunc.tmp\n", "io.pyrunc.tmpx", "io.pyruncxtmp", "io.pyrunc"])
-
-
-@st.composite
-def objects(draw: st.DrawFn) -> dict[str, str]:
-    keys = draw(st.lists(KEY, max_size=3, unique=True))
-    return {key: draw(values(key if key in KEYS else TMP)) for key in keys}
-
-
-@pytest.mark.parametrize("key", KEYS)
-@settings(max_examples=1000, deadline=None)
-@given(st.data())
-def test_the_schema_and_the_parser_agree_on_a_value(key: str, data: st.DataObject) -> None:
-    annotations = {key: data.draw(values(key))}
-    assert VALIDATOR.is_valid(annotations) == (not list(isolation.syntax(annotations)))
-
-
-@given(objects())
-def test_the_schema_and_the_parser_agree_on_many_annotations(annotations: dict[str, str]) -> None:
-    assert VALIDATOR.is_valid(annotations) == (not list(isolation.syntax(annotations)))
-
-
-@pytest.mark.parametrize(("key", "value"), MALFORMED, ids=repr)
-def test_the_schema_refuses_what_the_parser_refuses(key: str, value: str) -> None:
-    assert not VALIDATOR.is_valid({f"io.pyrunc.{key}": value})
-
-
-@given(st.fixed_dictionaries({}, optional=VALID))
-def test_everything_valid_is_accepted_by_both_and_read_as_it_was_meant(annotations: dict[str, str]) -> None:
-    assert list(isolation.syntax(annotations)) == []
-    assert VALIDATOR.is_valid(annotations)
-    asked = isolation.read(annotations, {})
-    assert {f"io.pyrunc.{name}" for name in asked} == annotations.keys()
-    for name, wish in asked.items():
-        assert isinstance(wish, dict)
-        value = annotations[f"io.pyrunc.{name}"]
-        assert wish["where"] == paths.join("annotations", f"io.pyrunc.{name}")
-        if "size" in wish:
-            assert value.lower().endswith(f",size={wish['size']}") if wish["size"] else ",size=" not in value
-    if "workspace" in asked and asked["workspace"]["path"] != "cwd":
-        assert asked["workspace"]["path"] == normal(annotations[WORKSPACE].partition(",")[0])
-    if "cow" in asked:
-        assert ":".join(asked["cow"]["destinations"]) == ":".join(map(normal, annotations[COW].split(":")))
-
-
-@given(objects())
-def test_a_flag_is_refused_exactly_when_its_annotation_would_be(annotations: dict[str, str]) -> None:
-    for key in KEYS.keys() & annotations.keys():
-        refused = [violation.reason for violation in isolation.syntax({key: annotations[key]})]
-        assert (isolation.flag_problem(key, annotations[key]) or "") == "; ".join(refused)
-        assert [violation.path for violation in isolation.syntax({}, {key: annotations[key]})] == [KEYS[key][0]] * len(
-            refused
-        )
-
-
-@settings(max_examples=300, deadline=None)
-@given(objects(), st.sampled_from(["/", "/tmp", "/data", "/work", "x", "/.."]))
-def test_any_annotations_are_taken_or_refused_on_lines_of_their_own(annotations: dict[str, str], cwd: str) -> None:
-    document = annotated({}, BIND, OTHER, cwd=cwd)
-    document["annotations"] = annotations
-    for line in said(document):
-        assert line.startswith(("annotations[", "process.cwd: "))
-
-
-def test_the_schema_is_a_schema_and_names_what_there_is() -> None:
-    jsonschema.Draft4Validator.check_schema(SCHEMA)
-    assert list(SCHEMA["properties"]) == list(KEYS)
-    for key, (_, form) in KEYS.items():
-        assert SCHEMA["properties"][key]["description"].startswith(form + ":")
