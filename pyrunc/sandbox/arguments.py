@@ -102,7 +102,26 @@ def read(
     timeout: float | None = None,
     max_output: Size = MAX_OUTPUT,
 ) -> Arguments:
-    """The arguments of a box; UsageError with a line for each that makes no sense."""
+    """The arguments of a box; UsageError with a line for each that makes no sense.
+
+    Paths inside the box are absolute; sizes are bytes or text like ``"64m"``, those of tmpfs also ``"10%"`` (of the
+    machine's memory), and 256m where none is said.
+
+    * ``rootfs``: a directory; a bundle, whose mounts, variables and working directory come with it; or ``"host"``:
+      the host's programs in /usr and what they need.  Read-only, unless ``writable``: then writes go to memory and
+      are forgotten.
+    * ``tmp``: a /tmp of the box's own.  ``workspace``: an empty directory of the box's user, where programs start.
+    * ``files`` and ``mounts``: paths of the host, files or directories, to paths inside; read-only, or ``(path,
+      "rw")``, or ``(path, "cow")`` for a copy that only this box sees.  Owners and modes are those of the host.
+    * ``memory`` (with swap), ``pids`` (the box itself takes one), ``cpus``: limits; an ordinary user needs a cgroup
+      that was given to it.
+    * ``network``: the host's instead of none.  With it come the host's services on local addresses and its
+      abstract Unix sockets.
+    * ``user``: who programs in the box are.  For root's boxes that is a user of the host, too, unless ``userns``.
+    * ``env``: more variables, None for one less.  ``rlimits``: like ``{"nofile": 4096, "cpu": (10, "unlimited")}``.
+    * ``debug``: programs in the box may trace one another.
+    * ``timeout`` (seconds) and ``max_output`` are of each run.
+    """
     problems = Problems()
     take = problems.take
     made = Arguments()
