@@ -51,7 +51,7 @@ FSCONFIG_LIMIT = 255
 
 def apply(b: Builder) -> None:
     """Every mount of the config, with the container's own /tmp below them all and its workspace among them."""
-    workspace_at = None
+    workspace_at = -1
     if b.isolation:
         from pyrunc.plan import isolation
 
@@ -73,6 +73,8 @@ def apply(b: Builder) -> None:
             cgroup_mounts.apply(b, where, destination, options)
         else:
             file_system(b, where, mount, destination, options)
+        if index == workspace_at:
+            isolation.workspace(b)
 
 
 def target(
