@@ -9,7 +9,6 @@ from __future__ import annotations
 from pyrunc.sandbox import arguments as args
 from pyrunc.sandbox import profile, values
 from pyrunc.sandbox.problems import Problems
-from pyrunc.spec.checks import OCI_VERSION
 from pyrunc.spec.isolation import COW, ROOTFS, TMP, WORKSPACE
 from pyrunc.spec.mount_checks import normal
 from pyrunc.spec.template import MASKED, READONLY
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import IDMapping, Linux, Mount, Process, Resources, Rlimit, Spec
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: The oldest version that has all that is used here: older runtimes refuse newer ones.
+OCI_VERSION = "1.0.2"
 #: Size of an overlay that takes nothing but mount points.
 POINTS_SIZE = "1m"
 #: userns=True: where the box's ids are on the host, behind the range that systemd gives to containers, and how many.
