@@ -7,6 +7,9 @@
     status = container.wait()
     container.delete()
 
+    with pyrunc.Sandbox(workspace="/work", memory="256m", timeout=10) as box:
+        result = box.run(["python3", "-c", "print(6 * 7)"])
+
 Everything is loaded on first use, because the command line imports this package, too.
 """
 
@@ -15,13 +18,29 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container import Container, Process
-    from pyrunc.errors import HostError, OpFailed, PyruncError, SpecError, StateError, UsageError, Violation
+    from pyrunc.errors import (
+        HostError,
+        OpFailed,
+        ProgramFailed,
+        PyruncError,
+        SpecError,
+        StateError,
+        UsageError,
+        Violation,
+    )
+    from pyrunc.sandbox.aio import AsyncSandbox
+    from pyrunc.sandbox.box import Sandbox
+    from pyrunc.sandbox.result import Completed
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "AsyncSandbox": "sandbox.aio",
+    "Completed": "sandbox.result",
     "Container": "container",
     "Process": "container",
+    "ProgramFailed": "errors",
+    "Sandbox": "sandbox.box",
     "HostError": "errors",
     "OpFailed": "errors",
     "PyruncError": "errors",
@@ -48,11 +67,15 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "AsyncSandbox",
+    "Completed",
     "Container",
     "HostError",
     "OpFailed",
     "Process",
+    "ProgramFailed",
     "PyruncError",
+    "Sandbox",
     "SpecError",
     "StateError",
     "UsageError",

@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyrunc.sandbox.result import Completed
+
 
 class PyruncError(Exception):
     """Base of all errors: ``where`` is a config path or a file, ``hint`` says what to do.
@@ -86,3 +88,11 @@ class OpFailed(PyruncError):
         super().__init__(message, where=where, hint=hint)
         self.op = op
         self.errno = errno
+
+
+class ProgramFailed(PyruncError):
+    """A program of a sandbox that was to succeed did not: ``result`` is the Completed."""
+
+    def __init__(self, result: Completed) -> None:
+        super().__init__(result.how, where=result.args[0])
+        self.result = result

@@ -80,12 +80,13 @@ def wrap(error: OSError, path: str) -> HostError:
 class Record:
     """One container's directory.  Lives as long as a command needs it; ``close`` gives the lock back."""
 
-    __slots__ = ("_lock", "directory", "id")
+    __slots__ = ("_lock", "directory", "durable", "id")
 
     def __init__(self, root: str, id: str) -> None:
         check_id(id)
         self.id = id
         self.directory = f"{root}/{id}"
+        self.durable = True  # what is saved survives a power failure
         self._lock = -1
 
     @property
@@ -187,7 +188,7 @@ class Record:
         Only a finished creation is worth the wait for the disk: what a power failure interrupts does not survive it
         in any form.
         """
-        durable = state["status"] != "creating"
+        durable = self.durable and state["status"] != "creating"
         self.write("state.json", dumps(state).encode("utf-8", "backslashreplace"), durable=durable)
 
     def write(self, name: str, data: bytes, *, durable: bool = False) -> None:

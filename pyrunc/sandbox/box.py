@@ -1,0 +1,249 @@
+"""``Sandbox``: a container of this program that runs one command after the other, or many at a time."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from io import FileIO
+
+from pyrunc.errors import UsageError
+from pyrunc.plan import held
+from pyrunc.runtime import root as roots
+from pyrunc.sandbox import arguments, base, files, spec, values
+from pyrunc.sandbox.config import valid
+from pyrunc.sandbox.holder import Holder
+from pyrunc.sandbox.run import Run, as_bytes, named
+from pyrunc.sandbox.streams import Stdio
+from pyrunc.spec.jsontext import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any, Self, Unpack
+
+    from pyrunc.sandbox.process import Process
+    from pyrunc.sandbox.result import Completed
+    from pyrunc.sandbox.run import Wishes
+    from pyrunc.spec.types import Spec
+
+    Path = str | os.PathLike[str]
+
+#: For the streams of ``popen``: the numbers of subprocess.
+PIPE, STDOUT, DEVNULL = -1, -2, -3
+
+_READ_LIMIT = 64 << 20
+
+
+class Sandbox:
+    """A container that lives until this is closed, and runs programs meanwhile.
+
+        with pyrunc.Sandbox(workspace="/work", files={"data.csv": "/work/in.csv"}, memory="256m", timeout=10) as box:
+            box.write("/work/x.py", source)
+            result = box.run(["python3", "/work/x.py"])
+
+    Nothing is shared with the host unless it is named; ``pyrunc.sandbox.arguments.read`` has the arguments.  The
+    programs of one sandbox are one user, share its files and can signal one another: give each its own where they
+    do not trust one another.  Threads may use one at the same time.  A process that this program forks has none.
+    """
+
+    __slots__ = ("__weakref__", "_holder", "_wanted")
+
+    def __init__(
+        self,
+        *,
+        root: Path | None = None,
+        cgroup_manager: str = "cgroupfs",
+        warn: Callable[[str], None] | None = None,
+        **wanted: Any,
+    ) -> None:
+        """``root`` is the runtime root (default: that of the command line), ``warn`` takes texts.
+
+        Raises UsageError that names every wrong argument, SpecError, OpFailed, HostError; nothing is left behind then.
+        """
+        self._wanted = read(wanted)
+        place = roots.default() if root is None else os.path.abspath(root)
+        config = configuration(self._wanted, place)
+        id = "sandbox-" + os.urandom(8).hex()
+        self._holder = Holder(place, id, *valid(config), cgroup_manager=cgroup_manager, warn=warn or _ignore)
+        _alive.add(self)
+
+    @property
+    def id(self) -> str:
+        """The id of its container: ``pyrunc list`` shows it."""
+        return self._holder.record.id
+
+    @property
+    def pid(self) -> int:
+        """The pid of its first process on the host."""
+        return self._holder.state["pid"]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """A copy of its config.json: plain OCI, with annotations for what is private."""
+        found: dict[str, Any] = loads(dumps(self._holder.spec).encode("utf-8", "surrogatepass"), "config.json")
+        return found
+
+    @property
+    def closed(self) -> bool:
+        return not self._holder.alive
+
+    def run(self, argv: Sequence[Path], *, check: bool = False, **wishes: Unpack[Wishes]) -> Completed:
+        """Run a program to its end.
+
+        ``input``: bytes or str for its standard input, which is empty without.
+        ``timeout``: seconds from now, in place of the sandbox's own; inf for none.  When they are over everything in
+        the sandbox is killed, other programs too, and the result has what was written so far.
+        ``env``: variables beside those of the sandbox; None takes one away.  ``cwd``: where to run it.
+        ``max_output``: bytes to keep of each stream, in place of the sandbox's own; the rest is dropped.
+        ``on_stdout``, ``on_stderr``: called with the output as it comes, all of it; one that raises ends the run.
+        ``text``, ``encoding``, ``errors``: make the output str (UTF-8; what does not decode is replaced).
+        ``check``: raise ProgramFailed unless the program succeeds.
+
+        What it leaves running in the background goes on, and is not waited for.
+
+        Raises UsageError, StateError when the sandbox has ended, OpFailed when the program cannot be executed.
+        """
+        with self.prepare(argv, wishes) as run:
+            if run.start():
+                run.serve()
+            result = run.result()
+        return result.check() if check else result
+
+    def prepare(self, argv: Sequence[Path], wishes: Wishes) -> Run:
+        return Run(self._holder, argv, wishes, timeout=self._wanted.timeout, max_output=self._wanted.max_output)
+
+    def popen(
+        self,
+        argv: Sequence[Path],
+        *,
+        stdin: int = DEVNULL,
+        stdout: int = DEVNULL,
+        stderr: int = DEVNULL,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+    ) -> Process:
+        """Start a program; returns when it was executed.
+
+        Each stream is PIPE, DEVNULL or a descriptor of this program, which the program gets; ``stderr`` may be STDOUT.
+        Nobody limits its time or its output.  Raises as ``run``.
+        """
+        task = spec.process(self._holder.spec, argv, env=env, cwd=cwd)
+        stdio = Stdio(self._holder.owner)
+        try:
+            wanted = (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
+            ours = [_stream(stdio, name, fd) for name, fd in wanted]
+            process, _ = self._holder.start(task["args"], held.program(task, null=stdio.null), stdio.theirs)
+            stdio.take()
+        finally:
+            stdio.close()
+        process.stdin, process.stdout, process.stderr = (
+            None if fd < 0 else FileIO(fd, mode) for fd, mode in zip(ours, ("wb", "rb", "rb"), strict=True)
+        )
+        return process
+
+    def write(self, path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
+        """Make a file, or replace what is in it, as the sandbox's user; str is written in UTF-8.
+
+        ``path`` is as the sandbox sees it, a relative one below its working directory; ``mode`` is for a new file.
+        """
+        content = data.encode() if isinstance(data, str) else named("data", data, as_bytes)
+        files.write(self._holder, path, content, mode)
+
+    def read(self, path: Path, *, max_bytes: int | str = _READ_LIMIT) -> bytes:
+        """What is in a file, as the sandbox's user sees it; HostError when that is more than ``max_bytes``.
+
+        Only of regular files: a FIFO or a device that a program has put there instead is refused.
+        """
+        return files.read(self._holder, path, named("max_bytes", max_bytes, values.amount))
+
+    def listdir(self, path: Path = ".") -> list[str]:
+        """The names in a directory, sorted."""
+        return files.listdir(self._holder, path)
+
+    def diff(self) -> list[Any]:
+        """What has changed in its private files, as ``pyrunc diff`` tells it: objects with ``path`` and ``kind``."""
+        from pyrunc.runtime.diff import diff
+
+        directory, _, id = self._holder.record.directory.rpartition("/")
+        return diff(directory, id)
+
+    def kill(self) -> None:
+        """Kill every program that runs in it; returns when they are gone.  The sandbox and its files stay."""
+        self._holder.end_all()
+
+    def close(self) -> None:
+        """Kill every program, and remove the sandbox.  It may be closed again."""
+        _alive.discard(self)
+        self._holder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        holder = getattr(self, "_holder", None)
+        if holder is not None and holder.alive:
+            import warnings
+
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            holder.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}{' closed' if self.closed else ''}>"
+
+
+def read(wanted: dict[str, Any]) -> arguments.Arguments:
+    """The arguments of a sandbox; TypeError for one that does not exist."""
+    try:
+        return arguments.read(**wanted)
+    except TypeError as error:
+        raise TypeError(str(error).replace("read()", "Sandbox()")) from None
+
+
+def configuration(wanted: arguments.Arguments, root: str) -> Spec:
+    """The config for these arguments, for whoever runs this program."""
+    return spec.build(wanted, base.find(wanted, root), uid=os.geteuid(), gid=os.getegid())
+
+
+def _stream(stdio: Stdio, name: str, wanted: int) -> int:
+    """Add a stream of ``popen``; our end of its pipe, -1 without one."""
+    if wanted == PIPE:
+        return stdio.pipe_in() if name == "stdin" else stdio.pipe_out()
+    if wanted == DEVNULL:
+        stdio.add_null()
+    elif wanted == STDOUT and name == "stderr":
+        stdio.given(stdio.theirs[1])
+    elif isinstance(wanted, int) and wanted >= 0:
+        stdio.given(wanted)
+    else:
+        raise UsageError(f"{name}={wanted!r}: expected PIPE, DEVNULL or a file descriptor")
+    return -1
+
+
+def _ignore(_: str) -> None:
+    """The default for warnings: a program that wants them passes ``warn``."""
+
+
+#: What is still open, so that nothing is left when the program ends, and a forked child does not keep it alive.
+_alive: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for box in list(_alive):
+        box.close()
+
+
+def _forget_all() -> None:
+    for box in list(_alive):
+        box._holder.forget()
+    _alive.clear()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_forget_all)

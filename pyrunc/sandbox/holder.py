@@ -1,0 +1,292 @@
+"""The container behind a sandbox and the talk with its first process, which starts programs (docs/internals.md).
+
+The container is one like any other: ``pyrunc list`` shows it, ``pyrunc delete --force`` removes it.  Its first
+process ends when the socket to it does, and the kernel then ends all others: closed or killed, this program leaves
+nothing behind that runs.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import _thread
+import posix
+import select
+import time
+import weakref
+from _struct import pack
+
+from pyrunc.errors import HostError, PyruncError, StateError
+from pyrunc.host import files, helper, process, unmount
+from pyrunc.host.cgroups import tree
+from pyrunc.plan.wire import encode
+from pyrunc.runtime import destroy
+from pyrunc.runtime.conversation import Conversation
+from pyrunc.runtime.creation import Options
+from pyrunc.sandbox.making import Making
+from pyrunc.sandbox.process import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyrunc.plan.ops import Op
+    from pyrunc.spec.types import Spec
+
+#: Requests, as in native/hold.c.
+_START, _END_ALL, _END_GROUP = 1, 2, 3
+#: Seconds that the kernel may take to end what was killed.
+_END_SECONDS = 10
+#: The index of a failure that is not one of the program's operations.
+_NO_OP = 0xFFFFFFFF
+
+
+class TimedOut(Exception):
+    """The deadline came before the program was executed."""
+
+
+class Holder:
+    """A running container without a program of its own.  Threads may use it at the same time."""
+
+    __slots__ = (
+        "_closing", "_memory", "_running", "_socket", "_talking", "_warn", "owner", "record", "spec", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self, root: str, id: str, spec: Spec, data: bytes, *, cgroup_manager: str, warn: Callable[[str], None]
+    ) -> None:
+        """Create it.  ``data`` is the text of ``spec``, which is valid.  Raises SpecError, OpFailed, HostError."""
+        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        try:
+            options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, hold=True)
+            creation = Making(root, id, options, warn)
+            creation.create(creation.record.directory, (spec, data))
+        finally:
+            posix.close(null)
+        talk = creation.talk
+        assert talk.init is not None
+        self.spec = spec
+        self.state = creation.state
+        self.record = creation.record
+        self.owner = _owner(spec)
+        self._memory = _memory_events(spec, self.state["cgroups"])
+        self._running: weakref.WeakSet[Process] = weakref.WeakSet()
+        self._socket: _socket.socket | None = talk.init.socket
+        self._closing = _thread.allocate_lock()
+        self._talking = _thread.allocate_lock()
+        self._warn = warn
+        talk.close()
+        self.record.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether programs can be started; that its first process was killed shows only at the next start."""
+        return self._socket is not None
+
+    def start(
+        self, args: list[str], program: list[Op], stdio: Sequence[int], deadline: float | None = None
+    ) -> tuple[Process, int]:
+        """Let a new process run ``program``; returns when that has been executed, or has come to its end.
+
+        The second of the result is a descriptor that the program has sent, -1 without one.  Raises OpFailed,
+        StateError when the sandbox has ended, TimedOut.
+        """
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        report, their_report = posix.pipe2(posix.O_CLOEXEC)
+        try:
+            try:
+                memfd = helper.sealed("program", encode(program))
+                try:
+                    rights = pack("=6i", theirs.fileno(), their_report, memfd, *stdio)
+                    self._send(pack("=2i", _START, 0), rights)
+                finally:
+                    posix.close(memfd)
+            finally:
+                theirs.close()
+                posix.close(their_report)
+            number, pidfd, sent = self._hear(ours, program, deadline)
+        except BaseException:
+            posix.close(report)
+            raise
+        finally:
+            ours.close()
+        started = Process(args, number, pidfd, report)
+        with self._closing:
+            self._running.add(started)
+        return started, sent
+
+    def _send(self, request: bytes, rights: bytes = b"") -> None:
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
+        with self._closing:
+            if self._socket is None:
+                raise self.ended()
+            try:
+                self._socket.sendmsg([request], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+            except (BrokenPipeError, ConnectionResetError):
+                raise self.ended() from None
+            except BlockingIOError:
+                raise HostError("its first process does not take requests", where=self.record.id) from None
+
+    def _hear(self, talk: _socket.socket, program: list[Op], deadline: float | None) -> tuple[int, int, int]:
+        """Pid in the sandbox and pidfd of the new process, and what it has sent."""
+        number, pidfd, sent = 0, -1, -1
+        try:
+            while True:
+                if deadline is not None:
+                    _await(talk.fileno(), deadline)
+                message = helper.receive(talk)
+                if message is None:
+                    break
+                if message.kind == helper.CLONED:
+                    number, pidfd = message.value, message.fd
+                elif message.kind == helper.FILE:
+                    sent = message.fd
+                elif message.kind == helper.FAILED:
+                    raise _failure(program, message)
+                else:
+                    raise HostError(f"pyrunc-init sent a message of kind {message.kind}; is it from another version?")
+            if not number:
+                raise self.ended()
+        except BaseException as error:
+            if isinstance(error, TimedOut) and number:
+                self.end_group(number)
+            for fd in (pidfd, sent):
+                if fd >= 0:
+                    posix.close(fd)
+            raise
+        return number, pidfd, sent
+
+    def ended(self) -> StateError:
+        return StateError("the sandbox is closed" if self._socket is None else "the sandbox has ended: its first "
+                          "process was killed", where=self.record.id)  # fmt: skip
+
+    def end(self, program: Process | None) -> None:
+        """Kill a program and what it has started: everything, unless another program runs that was started here."""
+        with self._closing:
+            others = [other for other in self._running if other is not program]
+        if all(other.poll() is not None for other in others):
+            self.end_all()
+        elif program is not None:
+            self.end_group(program.number)
+
+    def end_group(self, number: int) -> None:
+        """Kill a program that was started here, and what has stayed in its process group."""
+        self._send(pack("=2i", _END_GROUP, number))
+
+    def end_all(self) -> None:
+        """Kill every process but the first; returns when they are gone.  StateError if the sandbox has ended."""
+        with self._talking:
+            self._send(pack("=2i", _END_ALL, 0))
+            talk = self._socket
+            if talk is None:
+                raise self.ended()
+            poller = select.poll()
+            poller.register(talk.fileno(), select.POLLIN)
+            if poller.poll(_END_SECONDS * 1000):
+                try:
+                    if talk.recv(1):
+                        return
+                except ConnectionResetError:
+                    pass
+                raise self.ended()
+        # A process that hangs in the kernel, or a first process that a payload keeps from running.
+        self.kill()
+        raise HostError("its processes did not end when they were killed", where=self.record.id,
+                        hint="the sandbox was killed as a whole")  # fmt: skip
+
+    def kill(self) -> None:
+        """Kill the first process, and with it all others.  ``close`` has to follow."""
+        try:
+            process.signal(self.state["pid"], self.state["start_time"], _signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def close(self) -> None:
+        """End everything, and remove what the container was made of.  Idempotent."""
+        with self._talking, self._closing:
+            if self._socket is None:
+                return
+            self._socket.close()
+            self._socket = None
+        self._reap()
+        if not files.is_directory(self.record.directory):
+            return  # somebody has deleted it
+        try:
+            self.record.lock()
+        except StateError:
+            return
+        try:
+            for layer in reversed(self.state["layers"]):
+                unmount.detach(layer["path"])  # destroy looks for those that are left, and spawns pyrunc-init for them
+            destroy.destroy(self.record, self.state, self._warn)
+        finally:
+            self.record.close()
+
+    def _reap(self) -> None:
+        """Wait for the end of the first process: the kernel lets it go when all others in its namespace have."""
+        pid = self.state["pid"]
+        try:
+            pidfd = process.open_pidfd(pid, self.state["start_time"])
+        except ProcessLookupError:
+            return
+        try:
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            if not poller.poll(_END_SECONDS * 1000):
+                raise HostError(f"process {pid} does not end", where=self.record.id,
+                                hint="it may hang in the kernel: see /proc/PID/stack")  # fmt: skip
+            posix.waitpid(pid, 0)
+        except ChildProcessError:
+            return  # this program ignores SIGCHLD, or reaps by itself
+        finally:
+            posix.close(pidfd)
+
+    def oom_kills(self) -> int:
+        """How often the kernel has killed something in the container because the memory limit was reached."""
+        if self._memory:
+            for line in tree.read(self._memory).splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line[9:])
+        return 0
+
+    def forget(self) -> None:
+        """In a child of the program that made it: give the socket up and nothing else."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _owner(spec: Spec) -> int | None:
+    """The uid of the sandbox's user on the host; None for this program's own."""
+    uid = spec["process"]["user"]["uid"]
+    for mapping in (spec["linux"].get("uidMappings")) or ():
+        if mapping["containerID"] <= uid < mapping["containerID"] + mapping["size"]:
+            uid += mapping["hostID"] - mapping["containerID"]
+            break
+    return None if uid == posix.geteuid() else uid
+
+
+def _memory_events(spec: Spec, cgroups: Mapping[str, str]) -> str:
+    """The file that counts what was killed; "" without a limit."""
+    if not (spec["linux"].get("resources") or {}).get("memory"):
+        return ""
+    return cgroups["memory"] + "/memory.oom_control" if "memory" in cgroups else cgroups[""] + "/memory.events"
+
+
+def _await(fd: int, deadline: float) -> None:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimedOut
+
+
+def _failure(program: list[Op], message: helper.Message) -> PyruncError:
+    if message.op == _NO_OP or message.op >= len(program):
+        reason = posix.strerror(message.errno)
+        hint = "pids may be too small" if message.detail == "fork" else ""
+        return HostError(f"{message.detail}: {reason[:1].lower()}{reason[1:]}", hint=hint)
+    return Conversation(program, _no_warning).failure(message)
+
+
+def _no_warning(_: str) -> None:
+    """A program of a sandbox has none."""

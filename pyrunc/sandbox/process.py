@@ -1,0 +1,161 @@
+"""One program that runs in a sandbox, from its start to its end.
+
+Its parent is the sandbox's first process, which reaps it and says how it ended.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _thread
+import posix
+import select
+import time
+from _struct import unpack
+
+from pyrunc.sandbox.result import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import FileIO
+    from types import TracebackType
+    from typing import Self
+
+#: struct report of native/hold.c: wait status, padding, user and system time as struct timeval, kilobytes.
+_REPORT = "=iiqqqqq"
+_REPORT_SIZE = 48
+
+
+class Process:
+    """A running program.  ``args`` is its command line; ``stdin``, ``stdout`` and ``stderr`` are unbuffered binary
+    files where PIPE was asked for, else None.
+
+    ``returncode`` is None until the end was waited for, then the exit status, or -N when signal N ended it.
+    As a context manager it closes its files and waits.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_lock",
+        "_pidfd",
+        "_report",
+        "args",
+        "number",
+        "returncode",
+        "stderr",
+        "stdin",
+        "stdout",
+        "usage",
+    )
+
+    def __init__(self, args: list[str], number: int, pidfd: int, report: int) -> None:
+        self.args = args
+        self.number = number  # its pid in the sandbox
+        self.returncode: int | None = None
+        self.usage = Usage()
+        self.stdin: FileIO | None = None
+        self.stdout: FileIO | None = None
+        self.stderr: FileIO | None = None
+        self._pidfd = pidfd
+        self._report = report
+        self._lock = _thread.allocate_lock()
+
+    @property
+    def pid(self) -> int:
+        """Its pid on the host; 0 when it has ended."""
+        with self._lock:
+            if self._pidfd < 0:
+                return 0
+            with open(f"/proc/self/fdinfo/{self._pidfd}", "rb", buffering=0) as file:
+                text = file.read()
+        return max(0, int(text.partition(b"\nPid:")[2].split(None, 1)[0]))
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the program has ended; closed once that was collected."""
+        return self._report
+
+    def poll(self) -> int | None:
+        """``returncode`` as it is now, without waiting."""
+        return self.returncode if self._ends(0) else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, at most ``timeout`` seconds (TimeoutError).  Returns ``returncode``."""
+        if not self._ends(timeout):
+            raise TimeoutError(f"{self.args[0]} still runs after {timeout} s")
+        assert self.returncode is not None
+        return self.returncode
+
+    def _ends(self, timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            with self._lock:
+                if self._report < 0:
+                    break
+                # A copy: another thread may collect the end meanwhile, and the number be used again.
+                report = posix.dup(self._report)
+            try:
+                poller = select.poll()
+                poller.register(report, select.POLLIN)
+                left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+                if not poller.poll(left):
+                    return False
+            finally:
+                posix.close(report)
+            self.collect()
+        return True
+
+    def collect(self) -> int:
+        """Take how the program ended, once ``fileno`` is readable.  Returns ``returncode``."""
+        with self._lock:
+            if self.returncode is None:
+                data = posix.read(self._report, _REPORT_SIZE)
+                if len(data) == _REPORT_SIZE:
+                    status, _, seconds, micros, system, system_micros, rss = unpack(_REPORT, data)
+                    self.usage = Usage(seconds + micros / 1e6, system + system_micros / 1e6, rss << 10)
+                    self.returncode = posix.waitstatus_to_exitcode(status)
+                else:
+                    # The first process of the sandbox has gone, and the kernel has killed all others.
+                    self.returncode = -int(_signal.SIGKILL)
+                self._close()
+            return self.returncode
+
+    def send_signal(self, signal: int) -> None:
+        """Send a signal to the program alone; nothing happens when it has ended."""
+        with self._lock:
+            if self._pidfd >= 0:
+                try:
+                    _signal.pidfd_send_signal(self._pidfd, signal)
+                except ProcessLookupError:
+                    return
+
+    def terminate(self) -> None:
+        self.send_signal(_signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(_signal.SIGKILL)
+
+    def _close(self) -> None:
+        for fd in (self._pidfd, self._report):
+            if fd >= 0:
+                posix.close(fd)
+        self._pidfd = self._report = -1
+
+    def close(self) -> None:
+        """Close the files, without waiting for the program."""
+        for file in (self.stdin, self.stdout, self.stderr):
+            if file is not None:
+                file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        self.wait()
+
+    def __del__(self) -> None:
+        self._close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.args!r}: {'running' if self.returncode is None else self.returncode}>"

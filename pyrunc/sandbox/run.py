@@ -1,0 +1,195 @@
+"""One run of a program in a sandbox: its arguments, its streams, its deadline, and the result.
+
+``Sandbox.run`` serves the streams itself, ``AsyncSandbox.run`` lets the event loop do it; the rest is the same.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pyrunc.errors import PyruncError, StateError, UsageError
+from pyrunc.plan import held
+from pyrunc.sandbox import spec, values
+from pyrunc.sandbox.holder import TimedOut
+from pyrunc.sandbox.result import Completed, Usage
+from pyrunc.sandbox.streams import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self, TypedDict, TypeVar
+
+    from pyrunc.sandbox.holder import Holder
+    from pyrunc.sandbox.process import Process
+    from pyrunc.sandbox.streams import Callback
+
+    Path = str | os.PathLike[str]
+    Value = TypeVar("Value")
+
+    class Wishes(TypedDict, total=False):
+        """The keyword arguments of ``run``, but for ``check``."""
+
+        input: bytes | str | None
+        timeout: float | None
+        env: Mapping[str, str | None] | None
+        cwd: Path | None
+        max_output: int | str | None
+        on_stdout: Callback | None
+        on_stderr: Callback | None
+        text: bool
+        encoding: str | None
+        errors: str
+
+
+class Run:
+    """As a context manager it closes what is open, and on an error ends what runs."""
+
+    __slots__ = (
+        "_encoding",
+        "_errors",
+        "_executed",
+        "_holder",
+        "_ooms",
+        "_program",
+        "_started",
+        "args",
+        "deadline",
+        "late",
+        "process",
+        "stdio",
+    )
+
+    def __init__(
+        self, holder: Holder, argv: Sequence[Path], wishes: Wishes, *, timeout: float | None, max_output: int
+    ) -> None:
+        """``timeout`` and ``max_output`` are the sandbox's own, where the wishes have none."""
+        self._started = self._executed = time.monotonic()
+        self._holder = holder
+        self._ooms = 0
+        self.process: Process | None = None
+        self.late = False
+        unknown = wishes.keys() - _WISHES
+        if unknown:
+            raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
+        self._encoding = wishes.get("encoding") or ("utf-8" if wishes.get("text") else None)
+        self._errors = wishes.get("errors", "replace")
+        if wishes.get("timeout") is not None:
+            timeout = named("timeout", wishes["timeout"], _seconds)
+        self.deadline = None if timeout is None else self._started + timeout
+        if wishes.get("max_output") is not None:
+            max_output = named("max_output", wishes["max_output"], values.amount)
+        task = spec.process(holder.spec, argv, env=wishes.get("env"), cwd=wishes.get("cwd"))
+        self.args = task["args"]
+        self.stdio = Stdio(holder.owner)
+        try:
+            self._feed(wishes.get("input"))
+            self.stdio.capture(max_output, wishes.get("on_stdout"))
+            self.stdio.capture(max_output, wishes.get("on_stderr"))
+        except BaseException:
+            self.stdio.close()
+            raise
+        self._program = held.program(task, null=self.stdio.null)
+
+    def _feed(self, given: bytes | str | None) -> None:
+        if given is None:
+            self.stdio.add_null()
+        elif isinstance(given, str):
+            self.stdio.feed(given.encode(self._encoding or "utf-8"))
+        else:
+            self.stdio.feed(named("input", given, as_bytes))
+
+    def start(self) -> bool:
+        """Have the program executed; False when the deadline came first."""
+        self._ooms = self._holder.oom_kills()
+        try:
+            self.process, _ = self._holder.start(self.args, self._program, self.stdio.theirs, self.deadline)
+        except TimedOut:
+            self.late = True
+        self._executed = time.monotonic()
+        self.stdio.close_theirs()
+        return not self.late
+
+    def serve(self) -> None:
+        """Wait for the end of the program or of its time, and serve its streams meanwhile."""
+        assert self.process is not None
+        self.late = not self.stdio.pump(self.process.fileno(), self.deadline)
+
+    def result(self) -> Completed:
+        """After the end: collect it; after the deadline: kill everything in the sandbox, and collect that."""
+        if self.late:
+            try:
+                self._holder.end_all()
+            except PyruncError:
+                # It did not answer, and was killed for that, or it was closed: what follows collects this end, too,
+                # and whoever uses the sandbox again is told.
+                self._holder.kill()
+        returncode, usage = -9, Usage()
+        if self.process is not None:
+            # After end_all the end is there, or about to be; without it, ``serve`` has seen it.
+            returncode, usage = self.process.wait() if self.late else self.process.collect(), self.process.usage
+        ended = time.monotonic()
+        self.stdio.drain()
+        out, err = self.stdio.sinks
+        return Completed(
+            self.args,
+            returncode,
+            stdout=self._text(out.data),
+            stderr=self._text(err.data),
+            truncated=out.truncated or err.truncated,
+            timed_out=self.late and returncode == -9,  # it may have come to its end at the last moment
+            oom_killed=self._holder.oom_kills() > self._ooms,
+            spawn=self._executed - self._started,
+            run=ended - self._executed,
+            usage=usage,
+        )
+
+    def _text(self, data: bytearray) -> bytes | str:
+        return bytes(data) if self._encoding is None else data.decode(self._encoding, self._errors)
+
+    def abandon(self) -> None:
+        """End the program, of which nobody wants to know any more, and what it has started.
+
+        All of that where nothing else runs in the sandbox; otherwise what has stayed in its process group.
+        """
+        try:
+            self._holder.end(self.process)
+        except StateError:
+            return  # the sandbox itself is gone
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # What pyrunc itself refuses has not come to run.
+            if error is not None and not (self.process is None and isinstance(error, PyruncError)):
+                self.abandon()
+        finally:
+            self.stdio.close()
+
+
+_WISHES = frozenset(
+    ("input", "timeout", "env", "cwd", "max_output", "on_stdout", "on_stderr", "text", "encoding", "errors")
+)
+
+
+def _seconds(value: object) -> float | None:
+    return None if value == float("inf") else values.seconds(value)
+
+
+def as_bytes(value: object) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise ValueError("expected bytes or str")
+
+
+def named(name: str, value: object, parse: Callable[[object], Value]) -> Value:
+    """What ``parse`` makes of one argument; UsageError with its name where it refuses."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise UsageError(f"{name}={value!r}: {error}") from None
