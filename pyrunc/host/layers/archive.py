@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat
 
+from pyrunc.errors import HostError
 from pyrunc.host.layers import content, tar, xattrs
 from pyrunc.host.layers.changes import kept
 from pyrunc.host.layers.overlay import CHANGED, DELETED, ENTER, LEAVE, SAME
-from pyrunc.host.layers.place import Place, failed
+from pyrunc.host.layers.place import Paths, Place, failed
 from pyrunc.host.layers.trail import GONE
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ _KINDS = {
 class Archive:
     """Writes layers into ``sink``, one after the other; ``owners`` says what their ids are in the container."""
 
-    __slots__ = ("_directories", "_excluded", "_links", "_owners", "_prefix", "_sink", "_walk", "_warn")
+    __slots__ = ("_directories", "_excluded", "_links", "_names", "_owners", "_sink", "_walk", "_warn")
 
     def __init__(self, sink: Sink, owners: Owners, warn: Callable[[str], None]) -> None:
         self._sink = sink
@@ -55,7 +56,7 @@ class Archive:
     def add(self, walk: Walk, prefix: str) -> None:
         """All of a layer; ``prefix`` is an absolute path, that of its root when the root of the archive is /."""
         self._walk = walk
-        self._prefix = prefix
+        self._names = Paths(prefix)
         self._links: dict[tuple[int, int], Place] = {}
         self._directories: list[stat_result] = []  # those that are being written
         self._excluded = 0  # how many of the directories around are left out
@@ -91,6 +92,9 @@ class Archive:
                 self._directory(found)
             else:
                 self._object(found)
+        except HostError as error:
+            error.where = error.where or self._path(found)
+            raise
         except OSError as error:
             raise failed(error, self._path(found)) from None
 
@@ -203,7 +207,7 @@ class Archive:
 
     def _name(self, place: Place) -> bytes:
         """The path in the archive, relative to its root; ``.`` for the root itself."""
-        return os.fsencode(place.below(self._prefix)[1:]) or b"."
+        return os.fsencode(self._names.of(place)[1:]) or b"."
 
     def _path(self, found: Found) -> str:
         return found.place.below(self._walk.destination)

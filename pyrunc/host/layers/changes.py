@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyrunc.host.layers.overlay import ENTER, ENTRY, LEAVE, SAME
+from pyrunc.host.layers.place import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,16 +20,16 @@ class Change:
     of ten thousand levels would fill the memory.
     """
 
-    __slots__ = ("_directory", "_place", "kind")
+    __slots__ = ("_paths", "_place", "kind")
 
-    def __init__(self, kind: str, place: Place, directory: str) -> None:
+    def __init__(self, kind: str, place: Place, paths: Paths) -> None:
         self.kind = kind
         self._place = place
-        self._directory = directory
+        self._paths = paths
 
     @property
     def path(self) -> str:
-        return self._place.below(self._directory)
+        return self._paths.of(self._place)
 
     def __repr__(self) -> str:
         return f"Change({self.kind!r}, {self.path!r})"
@@ -42,9 +43,10 @@ class Change:
 
 def changes(walk: Walk) -> Iterator[Change]:
     """All changes of one layer, in the order of the walk."""
+    paths = Paths(walk.destination)
     for step, found in walk.events():
         if step == ENTRY and found.kind != SAME:
-            yield Change(found.kind, found.place, walk.destination)
+            yield Change(found.kind, found.place, paths)
 
 
 def kept(events: Iterator[Event], wanted: Callable[[Found], bool]) -> Iterator[Event]:

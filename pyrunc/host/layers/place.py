@@ -34,6 +34,42 @@ class Place:
         return directory.rstrip("/") + "/" + "/".join(names)
 
 
+class Paths:
+    """Paths of places when the root is ``directory``: found from the last one where a walk asks for them in its order.
+
+    Only one is kept, for the reason that places are chains.
+    """
+
+    __slots__ = ("_directory", "_last")
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._last: tuple[Place, str] | None = None
+
+    def of(self, place: Place) -> str:
+        return self._directory if place.parent is None else self._inside(place.parent) + place.name
+
+    def _inside(self, place: Place) -> str:
+        """The path of a directory, with a slash at its end."""
+        if self._last is not None:
+            last, path = self._last
+            if place is last:
+                return path
+            if place.parent is last:
+                path += place.name + "/"
+            elif last.parent is place:
+                path = path[: -len(last.name) - 1]
+            else:
+                path = self._whole(place)
+        else:
+            path = self._whole(place)
+        self._last = place, path
+        return path
+
+    def _whole(self, place: Place) -> str:
+        return place.below(self._directory).rstrip("/") + "/"
+
+
 def failed(error: OSError, path: str) -> HostError:
     """The kernel's answer about ``path``, in the words of the other errors."""
     text = os.strerror(error.errno) if error.errno else str(error)

@@ -20,6 +20,7 @@ _NAME_LIMIT = 100
 _ID_LIMIT = 0o7777777
 _NUMBER_LIMIT = 0o77777777777  # 8 GiB
 _SECOND = 1_000_000_000
+_ASCII = bytes(byte if byte < 0x80 else 0x3F for byte in range(256))
 
 
 class Member:
@@ -120,7 +121,7 @@ def _block(member: Member, name: bytes, kind: bytes, size: int) -> bytes:
 
 def _old(path: bytes) -> bytes:
     """A path as the old field can hold it; where that is not all of it, a record says the rest."""
-    return bytes(byte if byte < 0x80 else 0x3F for byte in path[:_NAME_LIMIT])
+    return path[:_NAME_LIMIT].translate(_ASCII)
 
 
 def _octal(number: int, width: int) -> bytes:

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-#: Directories that are open at a time, besides the root.
-WINDOW = 100
+#: Directories that are open at a time, besides the root; a commit has four such ways, of the usual 1024 descriptors.
+WINDOW = 200
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -34,6 +34,14 @@ class _Step:
         self.fd = fd
         self.device = found.st_dev
         self.inode = found.st_ino
+
+    def reopen(self, parent: int) -> None:
+        fd = os.open(self.name, DIRECTORY, dir_fd=parent)
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != (self.device, self.inode):
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.name)
+        self.fd = fd
 
 
 class Trail:
@@ -74,25 +82,27 @@ class Trail:
         except BaseException:
             os.close(fd)
             raise
-        self._forget(len(self._steps) - 1 - WINDOW)
-
-    def _forget(self, index: int) -> None:
+        index = len(self._steps) - 1 - WINDOW
         if index > 0 and self._steps[index].fd >= 0:
             os.close(self._steps[index].fd)
             self._steps[index].fd = -1
 
     def _reopen(self) -> None:
-        for index in range(1, len(self._steps)):
-            step = self._steps[index]
-            if step.fd < 0:
-                step.fd = os.open(step.name, DIRECTORY, dir_fd=self._steps[index - 1].fd)
-                found = os.fstat(step.fd)
-                if (found.st_dev, found.st_ino) != (step.device, step.inode):
-                    os.close(step.fd)
-                    step.fd = -1
-                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), step.name)
-            if index + WINDOW < len(self._steps):
-                self._forget(index - 1)
+        """Open the last ones again, which have to be the same; what leads there may have changed."""
+        first = max(1, len(self._steps) - WINDOW)
+        at = os.dup(self.root)
+        try:
+            for step in self._steps[1:first]:
+                inner = os.open(step.name, DIRECTORY, dir_fd=at)
+                os.close(at)
+                at = inner
+            parent = at
+            for step in self._steps[first:]:
+                if step.fd < 0:
+                    step.reopen(parent)
+                parent = step.fd
+        finally:
+            os.close(at)
 
     def close(self) -> None:
         while self._steps:
