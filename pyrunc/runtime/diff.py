@@ -10,23 +10,26 @@ from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyrunc.host.layers.changes import Change
     from pyrunc.host.layers.overlay import Walk
     from pyrunc.plan.facts import Layer
     from pyrunc.state.store import State
 
 
-def diff(root: str, id: str) -> list[Change]:
+def diff(root: str, id: str, mounts: Mapping[int, int] | None = None) -> list[Change]:
     """Every added, changed and deleted path, sorted; of a container that is created, running, paused or stopped.
 
+    ``mounts``: descriptors of those layers that were passed to the caller, by their index.
     StateError if there is no such container, or none of its trees is its own.
     """
     import heapq
 
     state = load(Record(root, id))
     found = []
-    for layer in state["layers"]:
-        with walk(state, layer, by_path=True) as layer_walk:
+    for index, layer in enumerate(state["layers"]):
+        with walk(state, layer, by_path=True, mount=(mounts or {}).get(index, -1)) as layer_walk:
             found.append(list(changes.changes(layer_walk)))
     if len(found) == 1:
         return found[0]
@@ -48,9 +51,12 @@ def load(record: Record) -> State:
     return state
 
 
-def walk(state: State, layer: Layer, *, by_path: bool) -> Walk:
-    """A walk down one layer, to be closed; what other layers cover and what pyrunc itself made is left out."""
+def walk(state: State, layer: Layer, *, by_path: bool, mount: int = -1) -> Walk:
+    """A walk down one layer, to be closed; what other layers cover and what pyrunc itself made is left out.
+
+    ``mount`` is a descriptor of it where its path does not lead there.
+    """
     destinations = [other["destination"] for other in state["layers"]]
     left_out = marks.of_layer(layer["destination"], destinations, state.get("made_in_layers") or ())
-    upper = source.open_layer(layer)
+    upper = source.open_layer(layer, mount)
     return overlay.Walk(upper, source.open_lower(layer), layer["destination"], left_out, by_path=by_path)

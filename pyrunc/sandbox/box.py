@@ -7,12 +7,13 @@ import os
 import weakref
 from io import FileIO
 
-from pyrunc.errors import UsageError
+from pyrunc.errors import OpFailed, SpecError, UsageError
 from pyrunc.plan import held
 from pyrunc.runtime import root as roots
 from pyrunc.sandbox import arguments, base, files, spec, values
 from pyrunc.sandbox.config import valid
 from pyrunc.sandbox.holder import Holder
+from pyrunc.sandbox.refusal import told
 from pyrunc.sandbox.run import Run, as_bytes, named
 from pyrunc.sandbox.streams import Stdio
 from pyrunc.spec.jsontext import dumps, loads
@@ -66,7 +67,10 @@ class Sandbox:
         place = roots.default() if root is None else os.path.abspath(root)
         config = configuration(self._wanted, place)
         id = "sandbox-" + os.urandom(8).hex()
-        self._holder = Holder(place, id, *valid(config), cgroup_manager=cgroup_manager, warn=warn or _ignore)
+        try:
+            self._holder = Holder(place, id, *valid(config), cgroup_manager=cgroup_manager, warn=warn or _ignore)
+        except (SpecError, OpFailed) as error:
+            raise told(error, config) from None
         _alive.add(self)
 
     @property
@@ -167,7 +171,7 @@ class Sandbox:
         from pyrunc.runtime.diff import diff
 
         directory, _, id = self._holder.record.directory.rpartition("/")
-        return diff(directory, id)
+        return diff(directory, id, self._holder.layers)
 
     def kill(self) -> None:
         """Kill every program that runs in it; returns when they are gone.  The sandbox and its files stay."""

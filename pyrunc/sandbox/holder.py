@@ -49,7 +49,7 @@ class Holder:
     """A running container without a program of its own.  Threads may use it at the same time."""
 
     __slots__ = (
-        "_closing", "_memory", "_running", "_socket", "_talking", "_warn", "owner", "record", "spec", "state",
+        "_closing", "_memory", "_running", "_socket", "_talking", "_warn", "layers", "owner", "record", "spec", "state",
     )  # fmt: skip
 
     def __init__(
@@ -58,7 +58,7 @@ class Holder:
         """Create it.  ``data`` is the text of ``spec``, which is valid.  Raises SpecError, OpFailed, HostError."""
         null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         try:
-            options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, hold=True)
+            options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, pass_layers=True, hold=True)
             creation = Making(root, id, options, warn)
             creation.create(creation.record.directory, (spec, data))
         finally:
@@ -75,6 +75,7 @@ class Holder:
         self._closing = _thread.allocate_lock()
         self._talking = _thread.allocate_lock()
         self._warn = warn
+        self.layers, talk.layers = talk.layers, {}
         talk.close()
         self.record.close()
 
@@ -206,8 +207,7 @@ class Holder:
         with self._talking, self._closing:
             if self._socket is None:
                 return
-            self._socket.close()
-            self._socket = None
+            self._let_go()
         self._reap()
         if not files.is_directory(self.record.directory):
             return  # somebody has deleted it
@@ -250,10 +250,16 @@ class Holder:
         return 0
 
     def forget(self) -> None:
-        """In a child of the program that made it: give the socket up and nothing else."""
+        """In a child of the program that made it: give up what is open and nothing else."""
+        if self._socket is not None:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        while self.layers:
+            posix.close(self.layers.popitem()[1])
 
 
 def _owner(spec: Spec) -> int | None:

@@ -77,6 +77,7 @@ class Template:
             cgroup_manager=cgroup_manager,
             isolation=self.isolation,
             cow_directories=self.cow,
+            pass_layers=True,
             hold=True,
         )
         self._plan = plan_create(spec, self.facts, request)
@@ -131,7 +132,7 @@ def _only_needed(spec: Spec, facts: HostFacts) -> HostFacts:
     if layout["mode"] == "v2" or (spec.get("linux") or {}).get("cgroupsPath"):
         return facts
     resources = (spec.get("linux") or {}).get("resources") or {}
-    needed = {*resources}
+    needed = {*resources, "devices"}  # for which there are rules without a wish, too
     cpu = resources.get("cpu") or {}
     if cpu.get("cpus") or cpu.get("mems"):
         needed.add("cpuset")

@@ -18,12 +18,15 @@ _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
 
 
-def open_layer(layer: Layer) -> int:
+def open_layer(layer: Layer, mount: int = -1) -> int:
     """The directory with what the container has written: the upper directory of an overlay, or the workspace.
 
-    StateError when the layer is not mounted: then its directory belongs to the file system of the state.
+    ``mount`` is a descriptor of the layer, -1: it is looked up on the host.  StateError when it is not mounted there:
+    then its directory belongs to the file system of the state.
     """
     path = layer["path"]
+    if mount >= 0:
+        return os.open("upper" if layer["lower"] else ".", DIRECTORY, dir_fd=mount)
     try:
         fd = os.open(path, DIRECTORY)
     except FileNotFoundError:

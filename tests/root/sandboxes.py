@@ -1,0 +1,61 @@
+"""Sandboxes under test: made with a private root, closed at the end, and what of them the host shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyrunc import Sandbox
+from tests.support.requirements import cgroup_mounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEADLINE = 30.0
+
+
+class Sandboxes:
+    """A factory: ``make(memory="64m")``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.made: list[Sandbox] = []
+
+    def __call__(self, **wanted: Any) -> Sandbox:
+        self.made.append(Sandbox(root=self.root, **wanted))
+        return self.made[-1]
+
+    def close(self) -> None:
+        for box in self.made:
+            box.close()
+
+    def containers(self) -> list[str]:
+        """The ids that have a state directory."""
+        return sorted(name for name in os.listdir(self.root) if not name.startswith(".")) if self.root.exists() else []
+
+
+def members(box: Sandbox) -> list[int]:
+    """Pids on the host of everything that runs in a sandbox, but for its first process."""
+    own = os.stat(f"/proc/{box.pid}/ns/pid").st_ino
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and int(name) != box.pid and os.stat(f"/proc/{name}/ns/pid").st_ino == own:
+                found.append(int(name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def cgroups(id: str) -> list[str]:
+    """The cgroups of a sandbox, wherever this process's own are."""
+    return [str(path) for point in set(cgroup_mounts().values()) for path in Path(point).rglob(id)]
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "not within the deadline"
+        os.sched_yield()

@@ -1,0 +1,115 @@
+"""Sandboxes of an ordinary user: a user namespace with nobody but the box's user in it, and no cgroup."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.rootless.conftest import User
+
+pytestmark = pytest.mark.needs("userns", "seccomp", "libseccomp")
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def play(user: User, script: str) -> None:
+    """Run a program as the user; fail with what it said unless it ends with status 0."""
+    if not os.access(sys.executable, os.X_OK):
+        pytest.skip("the interpreter is not for everybody")
+    done = subprocess.run(
+        [*user.prefix, sys.executable, "-X", "dev", "-c", "import os, pyrunc\n" + script],
+        env=user.env, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    left = [name for name in os.listdir(user.home / "run" / "pyrunc") if not name.startswith(".")]
+    assert left == []
+
+
+def test_a_box_runs_programs_as_its_user(user: User) -> None:
+    script = """
+with pyrunc.Sandbox(workspace="/work") as box:
+    result = box.run(["sh", "-c", "id -u; cat /proc/self/uid_map; echo x > f; cat; exit 3"], input=b"in", text=True)
+    assert result.returncode == 3
+    assert result.stdout.split() == ["1000", "1000", str(os.getuid()), "1", "in"], result
+    assert box.run(["sh", "-c", "echo x > /dev/stderr; echo y > /dev/stdout"]).stderr == b"x\\n"
+"""
+    play(user, script)
+
+
+def test_files_go_in_and_out_and_changes_can_be_told(user: User) -> None:
+    script = """
+with pyrunc.Sandbox(workspace="/work", writable=True) as box:
+    box.write("file", "content", mode=0o600)
+    assert box.read("/work/file") == b"content"
+    box.run(["sh", "-c", "ls -ln file | cut -c1-10; id -u"], check=True)
+    assert [(change.kind, change.path) for change in box.diff()] == [("A", "/work/file")]
+    before = len(os.listdir("/proc/self/fd"))
+    box.diff()
+    assert len(os.listdir("/proc/self/fd")) == before
+"""
+    play(user, script)
+
+
+def test_a_timeout_ends_the_whole_tree(user: User) -> None:
+    script = """
+with pyrunc.Sandbox(timeout=0.3) as box:
+    result = box.run(["sh", "-c", "setsid sleep 1000 & sleep 1000"])
+    assert (result.timed_out, result.returncode) == (True, -9)
+    assert len(box.run(["ls", "-d", "/proc/1", "/proc/2", "/proc/3"], text=True).stdout.split()) == 1
+"""
+    play(user, script)
+
+
+def test_the_first_process_cannot_be_traced(user: User) -> None:
+    script = """
+probe = '''
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+for request in (16, 0x4206):
+    assert libc.ptrace(request, 1, 0, 0) == -1 and ctypes.get_errno() == 1
+for name in ("mem", "environ", "fd/0", "root", "cwd"):
+    try:
+        open("/proc/1/" + name, "rb").read(1)
+    except PermissionError:
+        continue
+    raise AssertionError(name)
+'''
+for user in (1000, 0):
+    with pyrunc.Sandbox(debug=True, user=user) as box:
+        result = box.run(["python3", "-c", probe], text=True)
+        assert result.returncode == 0, (user, result.stderr)
+"""
+    play(user, script)
+
+
+@pytest.mark.needs("root")
+def test_limits_that_need_a_cgroup_are_refused_by_their_names(user: User) -> None:
+    """An ordinary user that root has given no cgroup."""
+    script = """
+for wanted in ({"memory": "64m"}, {"pids": 10}, {"cpus": 1}):
+    try:
+        pyrunc.Sandbox(**wanted)
+    except pyrunc.PyruncError as error:
+        assert next(iter(wanted)) in str(error), error
+        continue
+    raise AssertionError(wanted)
+"""
+    play(user, script)
+
+
+def test_many_boxes_at_a_time(user: User) -> None:
+    script = """
+from concurrent.futures import ThreadPoolExecutor
+def one(number):
+    with pyrunc.Sandbox() as box:
+        return box.run(["echo", str(number)], text=True).stdout
+with ThreadPoolExecutor(8) as pool:
+    assert list(pool.map(one, range(24))) == [f"{number}\\n" for number in range(24)]
+"""
+    play(user, script)
