@@ -1,8 +1,8 @@
-"""Removes objects that pyrunc itself made on the host, if they are still the empty objects that it made.
+"""Objects that pyrunc itself made on the host: whether they are still there, and whether somebody uses them.
 
 Where they lie is hostile: every component is opened without following links, relative to the one before.  And an
 object over which somebody has mounted in another mount namespace stays: to remove a mount point there detaches that
-mount (kernel: detach_mounts in fs/namespace.c).
+mount (kernel: detach_mounts in fs/namespace.c).  What is removed pyrunc-init looks at once more (op ``remove``).
 """
 
 from __future__ import annotations
@@ -14,43 +14,31 @@ from pyrunc.host import failure, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
-    #: Absolute directory, path below it, S_IF* kind, device, inode (0 and 0: not known), when it was made in ns
+    #: Absolute directory, path below it, S_IF* kind, device, inode, when it was made in ns (0: the file system does not
+    #: say); device and inode are 0 where they are not known, and then it was made at that time or later
     Entry = tuple[str, str, int, int, int, int]
 
 _DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
-#: Gone, moved, in use or filled by somebody since: then it is not the empty object that was made.
-_NOT_OURS = (2, 16, 17, 20, 30, 39, 40)
-#: File times come from a clock that ticks this seldom, and never run ahead (nanoseconds).
-_TICK = 20_000_000
+#: Gone, moved, or in a place where it was not made: ENOENT, ENOTDIR, ELOOP.
+_NOT_OURS = (2, 20, 40)
 
 
-def remove(entries: Sequence[Entry], failures: list[str]) -> list[Entry]:
-    """Remove what is still ours, last made first; returns what is a mount point of somebody else by now.
+def present(entries: Sequence[Entry], failures: list[str]) -> list[Entry]:
+    """Those that are still there, or something that looks like them, last made first.
 
-    What cannot be removed is added to ``failures``, a text each.
+    What cannot be looked at is added to ``failures``, a text each.
     """
-    found = [entry for entry in reversed(entries) if _attempt(_is_ours, entry, failures)]
-    used = _mounted_over(found) if found else set()
-    kept = []
-    for entry in found:
-        if (entry[0], entry[1]) in used:
-            kept.append(entry)
-        else:
-            _attempt(_remove, entry, failures)
-    return kept[::-1]
-
-
-def _attempt(what: Callable[[Entry], bool], entry: Entry, failures: list[str]) -> bool:
-    """False where the object is not ours any more, or out of reach."""
-    try:
-        return what(entry)
-    except OSError as error:
-        if error.errno not in _NOT_OURS:
-            failures.append(f"cannot remove {entry[0]}/{entry[1]}: {failure.reason(error)}")
-        return False
+    found = []
+    for entry in reversed(entries):
+        try:
+            if _is_there(entry):
+                found.append(entry)
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                failures.append(f"cannot remove {entry[0]}/{entry[1]}: {failure.reason(error)}")
+    return found
 
 
 def _parent(base: str, path: str) -> tuple[int, str]:
@@ -68,48 +56,29 @@ def _parent(base: str, path: str) -> tuple[int, str]:
     return fd, name
 
 
-def _is_ours(entry: Entry) -> bool:
-    fd, name = _parent(entry[0], entry[1])
+def _is_there(entry: Entry) -> bool:
+    base, path, kind, device, inode, _ = entry
+    fd, name = _parent(base, path)
     try:
-        return _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False))
+        found = posix.stat(name, dir_fd=fd, follow_symlinks=False)
     finally:
         posix.close(fd)
+    return stat.S_IFMT(found.st_mode) == kind and (not inode or (found.st_dev, found.st_ino) == (device, inode))
 
 
-def _matches(entry: Entry, found: Any) -> bool:
-    """Without an inode (the runtime was killed in between) the kind and the time have to tell."""
-    _, _, kind, device, inode, made = entry
-    if stat.S_IFMT(found.st_mode) != kind or (kind == stat.S_IFREG and found.st_size):
-        return False
-    if inode:
-        return bool((found.st_dev, found.st_ino) == (device, inode))
-    return bool(found.st_ctime_ns >= made - _TICK)
-
-
-def _remove(entry: Entry) -> bool:
-    fd, name = _parent(entry[0], entry[1])
-    try:
-        ours = _matches(entry, posix.stat(name, dir_fd=fd, follow_symlinks=False))
-        if ours and entry[2] == stat.S_IFDIR:
-            posix.rmdir(name, dir_fd=fd)
-        elif ours:
-            posix.unlink(name, dir_fd=fd)
-        return ours
-    finally:
-        posix.close(fd)
-
-
-def _mounted_over(entries: Iterable[Entry]) -> set[tuple[str, str]]:
-    """Those that are mount points in some mount namespace of a process that we can see."""
+def mount_points(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+    """Directory and path of those that are mount points in our mount namespace, or in that of a process that we can
+    see."""
     wanted: dict[tuple[str, str], tuple[str, str]] = {}
-    own = list(_mounts(probe.read("/proc/self/mountinfo")))
+    table = probe.read("/proc/self/mountinfo")
+    own = list(_mounts(table))
     for base, path, *_ in entries:
         place = _in_file_system(own, base, path)
         if place:
             wanted[place] = (base, path)
     names = {path.rpartition("/")[2] for _, path in wanted.values()}
     used = set()
-    for text in _mount_tables():
+    for text in (table, *_mount_tables()):
         mounts = list(_mounts(text))
         by_id = {mount[0]: mount for mount in mounts}
         for _, parent, _, _, point in mounts:

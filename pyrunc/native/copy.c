@@ -1,20 +1,10 @@
 /* copy_up: the contents of a directory of the image into the mount that will cover it (tmpcopyup).
- * copy_file: a file of the host as a private copy.
  *
  * The source is hostile: nothing is followed, what is opened is judged by its descriptor, depth is bounded.
  */
 
 #define DEPTH_LIMIT 64
 #define ENTRIES_SIZE 2048
-#define XATTR_LIST_LIMIT 65536 /* xattr(7) */
-#define XATTR_SIZE_LIMIT 65536
-#define COPY_LIMIT 5
-#define SEEK_FROM_START 0
-#define SEEK_DATA_FROM 3
-#define SEEK_HOLE_FROM 4
-#ifndef FICLONE
-#define FICLONE 0x40049409
-#endif
 
 struct directory_entry {
 	u64 inode;
@@ -140,106 +130,4 @@ static long op_copy_up(struct init *c, const struct argument *a)
 	held_fd from_dir = (int)TRY(c, sys(openat, from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open ", path_of(c, source));
 	held_fd to_dir = (int)TRY(c, sys(openat, to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open the copy of ", path_of(c, source));
 	return TRY(c, copy_tree(c, from_dir, to_dir, 0), "copy ", path_of(c, source));
-}
-
-/* What an overlay has noted about a directory is about that overlay. */
-static bool belongs_to_overlay(const char *name)
-{
-	return starts_with(name, "trusted.overlay.") || starts_with(name, "user.overlay.");
-}
-
-static long copy_xattrs(struct init *c, int from, int to)
-{
-	char names[XATTR_LIST_LIMIT], value[XATTR_SIZE_LIMIT];
-	long n = sys(flistxattr, from, names, sizeof names), size;
-	if (n == -EOPNOTSUPP)
-		return 0;
-	if (n < 0)
-		return FAIL(c, n, "list the extended attributes");
-	for (const char *name = names; name < names + n; name += strlen(name) + 1) {
-		if (belongs_to_overlay(name))
-			continue;
-		size = sys(fgetxattr, from, name, value, sizeof value);
-		if (size >= 0)
-			size = sys(fsetxattr, to, name, value, size, 0);
-		if (size < 0)
-			return FAIL(c, size, "copy the extended attribute ", name);
-	}
-	return 0;
-}
-
-/* Extended attributes last: chown would take security.capability away. */
-static long copy_attributes(struct init *c, int from, int to, const struct statx *st)
-{
-	long done = set_attributes(to, st);
-	return done ? done : copy_xattrs(c, from, to);
-}
-
-/* Blocks shared where the file system can, else copied, with the holes. */
-static long copy_contents(int from, int to, u64 size)
-{
-	long at = 0, end, done = sys(ioctl, to, FICLONE, from);
-	if (done != -EOPNOTSUPP && done != -EXDEV && done != -EINVAL && done != -ENOTTY)
-		return done;
-	done = sys(ftruncate, to, size);
-	while (done == 0 && (at = sys(lseek, from, at, SEEK_DATA_FROM)) >= 0) {
-		end = sys(lseek, from, at, SEEK_HOLE_FROM);
-		if (end < 0)
-			return end;
-		done = sys(lseek, from, at, SEEK_FROM_START);
-		if (done >= 0)
-			done = sys(lseek, to, at, SEEK_FROM_START);
-		done = done < 0 ? done : copy_bytes(from, to, (u64)(end - at));
-		at = end;
-	}
-	return done ? done : at == -ENXIO ? 0 : at;
-}
-
-static bool unchanged(const struct statx *a, const struct statx *b)
-{
-	return a->stx_size == b->stx_size && a->stx_mtime.tv_sec == b->stx_mtime.tv_sec &&
-	       a->stx_mtime.tv_nsec == b->stx_mtime.tv_nsec && a->stx_ctime.tv_sec == b->stx_ctime.tv_sec &&
-	       a->stx_ctime.tv_nsec == b->stx_ctime.tv_nsec;
-}
-
-/* Opens a regular file for reading; a device or FIFO is never opened. */
-static long open_regular(const char *path, struct statx *st)
-{
-	struct statx again;
-	held_fd place = (int)sys(openat, AT_FDCWD, path, O_PATH | O_CLOEXEC);
-	long done = place < 0 ? place : look(place, st), fd;
-	if (done == 0 && kind_of(st) != S_IFREG)
-		done = kind_of(st) == S_IFDIR ? -EISDIR : -EINVAL;
-	if (done)
-		return done;
-	fd = sys(openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	done = look((int)fd, &again);
-	if (done == 0 && (again.stx_ino != st->stx_ino || device_of(&again) != device_of(st)))
-		done = -ESTALE;
-	if (done == 0)
-		return fd;
-	sys(close, fd);
-	return done;
-}
-
-/* A copy of one moment: a source that changes meanwhile is copied again, a few times. */
-static long op_copy_file(struct init *c, const struct argument *a)
-{
-	const char *source = a[A_COPY_FILE_SOURCE].s, *path = a[A_COPY_FILE_PATH].s;
-	struct statx before, after;
-	held_fd from = (int)TRY(c, open_regular(source, &before), "open ", source);
-	held_fd to = (int)TRY(c, sys(openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600),
-			      "create ", path);
-	for (u32 i = 0; i < COPY_LIMIT; i++) {
-		TRY(c, look(from, &before), "statx ", source);
-		TRY(c, sys(ftruncate, to, 0), "truncate ", path);
-		TRY(c, sys(lseek, to, 0, SEEK_FROM_START), "seek in ", path);
-		TRY(c, copy_contents(from, to, before.stx_size), "copy ", source, " to ", path);
-		TRY(c, look(from, &after), "statx ", source);
-		if (unchanged(&before, &after))
-			return TRY(c, copy_attributes(c, from, to, &before), "copy the attributes of ", source);
-	}
-	return FAIL(c, -EBUSY, source, " changes while it is copied");
 }

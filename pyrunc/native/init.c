@@ -65,11 +65,17 @@ struct siginfo_status {
 #include "wire.c"
 #include "report.c"
 
+#include "look.c"
+
+#include "made.c"
+
 #include "path.c"
 
 #include "copy.c"
 
 #include "mount.c"
+
+#include "layers.c"
 
 #include "identity.c"
 
@@ -156,6 +162,16 @@ static long load(struct init *c, int fd)
 	return 0;
 }
 
+/* What runs before the clone mounts layers on the host: when the runtime is killed that ends at once, so that whoever
+ * deletes the container finds all of it.  Not inherited by the container's process. */
+static void die_with_runtime(struct init *c)
+{
+	u8 byte;
+	sys(prctl, PR_SET_PDEATHSIG, SIGKILL_NUMBER);
+	if (sys(recvfrom, c->sock, &byte, 1, MSG_PEEK_FLAG | MSG_DONTWAIT_FLAG, NULL, NULL) == 0)
+		end(1); /* it has gone already */
+}
+
 /* SLOT=FD */
 static long preset(struct init *c, const char *arg)
 {
@@ -215,6 +231,7 @@ static int start(int argc, char **argv)
 	c->argv = argv;
 	c->detail = text_in(c->detail_text, sizeof c->detail_text);
 	reset_signals();
+	die_with_runtime(c);
 	sys(prctl, PR_SET_NAME, "pyrunc-init"); /* exec of a memfd leaves a number there */
 	long done = prepare(c, (int)program);
 	if (done < 0)

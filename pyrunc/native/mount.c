@@ -16,9 +16,7 @@ static long op_open_tree(struct init *c, const struct argument *a)
 	i64 slot = a[A_OPEN_TREE_SLOT].i;
 	long fd = TRY(c, sys(open_tree, AT_FDCWD, path, a[A_OPEN_TREE_FLAGS].i | OPEN_TREE_CLOEXEC), "open_tree ", path);
 	TRY(c, fill(c, slot, fd, path), NULL);
-	if (a[A_OPEN_TREE_FLAGS].i & OPEN_TREE_CLONE)
-		c->slots[slot].tree = OF_HOST;
-	return 0;
+	return a[A_OPEN_TREE_FLAGS].i & OPEN_TREE_CLONE ? is_mount(c, slot, HOST_MOUNT) : 0;
 }
 
 static long op_propagation(struct init *c, const struct argument *a)
@@ -103,72 +101,8 @@ static long op_fsmount(struct init *c, const struct argument *a)
 	mounted = sys(fsmount, fs, FSMOUNT_CLOEXEC, a[A_FSMOUNT_ATTRS].i);
 	if (mounted < 0)
 		return fs_failed(c, mounted, fs, "fsmount", type);
-	return fill(c, a[A_FSMOUNT_SLOT].i, mounted, type);
-}
-
-/* overlayfs takes its directories by path; these lead to what the slots hold, whatever their own paths do by now. */
-static long set_directory(int fs, const char *key, long fd, const char *below)
-{
-	char buffer[48];
-	struct text path = text_in(buffer, sizeof buffer);
-	add(&path, "/proc/self/fd/");
-	add_number(&path, fd);
-	add(&path, below);
-	return sys(fsconfig, fs, FSCONFIG_SET_STRING, key, path.at, 0);
-}
-
-/* The root of the overlay is that of its upper directory, so that becomes like the lower one. */
-static long make_upper(struct init *c, int layer, int lower)
-{
-	struct statx st;
-	long done = sys(mkdirat, layer, "work", 0700);
-	held_fd from = (int)sys(openat, lower, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (done == 0)
-		done = sys(mkdirat, layer, "upper", 0700);
-	held_fd upper = (int)sys(openat, layer, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (done == 0)
-		done = from < 0 ? from : upper < 0 ? upper : look(from, &st);
-	if (done == 0)
-		done = copy_attributes(c, from, upper, &st);
-	return done;
-}
-
-static long op_overlay(struct init *c, const struct argument *a)
-{
-	const char *cursor = a[A_OVERLAY_OPTIONS].s, *option = "";
-	i64 slot = a[A_OVERLAY_SLOT].i;
-	long lower = TRY(c, slot_fd(c, a[A_OVERLAY_LOWER].i, "lower"), NULL);
-	long layer = TRY(c, slot_fd(c, a[A_OVERLAY_LAYER].i, "layer"), NULL);
-	long done = 0, mounted;
-	TRY(c, make_upper(c, (int)layer, (int)lower), "copy the attributes of ", path_of(c, a[A_OVERLAY_LOWER].i));
-	held_fd fs = (int)TRY(c, sys(fsopen, "overlay", FSOPEN_CLOEXEC), "fsopen overlay");
-	for (u32 i = 0; done == 0 && i < a[A_OVERLAY_OPTIONS].n; i++)
-		done = set_option(fs, option = next_string(&cursor));
-	if (done == 0)
-		done = set_directory(fs, option = "lowerdir", lower, "");
-	if (done == 0)
-		done = set_directory(fs, option = "upperdir", layer, "/upper");
-	if (done == 0)
-		done = set_directory(fs, option = "workdir", layer, "/work");
-	if (done < 0) {
-		FAIL(c, done, "fsconfig ", option, " for overlay");
-		return fs_failed(c, done, fs, "", "");
-	}
-	done = sys(fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-	if (done < 0)
-		return fs_failed(c, done, fs, "mount", "overlay");
-	mounted = sys(fsmount, fs, FSMOUNT_CLOEXEC, a[A_OVERLAY_ATTRS].i);
-	if (mounted < 0)
-		return fs_failed(c, mounted, fs, "fsmount", "overlay");
-	TRY(c, fill(c, slot, mounted, path_of(c, a[A_OVERLAY_LOWER].i)), NULL);
-	c->slots[slot].tree = OF_LAYER;
-	return 0;
-}
-
-static long op_pass_layer(struct init *c, const struct argument *a)
-{
-	long fd = TRY(c, slot_fd(c, a[A_PASS_LAYER_SLOT].i, "layer"), NULL);
-	return TRY(c, send_message(c, MSG_LAYER, (u32)a[A_PASS_LAYER_INDEX].i, 0, (int)fd), "send LAYER");
+	TRY(c, fill(c, a[A_FSMOUNT_SLOT].i, mounted, type), NULL);
+	return is_mount(c, a[A_FSMOUNT_SLOT].i, OWN_MOUNT);
 }
 
 static long clone_tree(int fd, u64 flags)
@@ -191,7 +125,7 @@ static long copy_link(struct init *c, int link, const char *path)
 	if (parent < 0 || n < 0)
 		return parent < 0 ? parent : n;
 	wanted[n] = 0;
-	made = make_link(c, parent, &p, wanted);
+	made = make_in(c, parent, &p, (struct node){S_IFLNK, NO_DEVICE}, wanted);
 	if (made == -EEXIST)
 		return sys(readlinkat, parent, p.name, found, sizeof found) == n && !memcmp(found, wanted, (u64)n) ? 0 : -EEXIST;
 	return made;
@@ -206,8 +140,7 @@ static long op_copy_symlink(struct init *c, const struct argument *a)
 	if (kind_of(&st) != S_IFLNK) {
 		long tree = TRY(c, clone_tree(fd, AT_RECURSIVE), "open_tree ", source);
 		TRY(c, fill(c, a[A_COPY_SYMLINK_SLOT].i, tree, source), NULL);
-		c->slots[a[A_COPY_SYMLINK_SLOT].i].tree = OF_HOST;
-		return 0;
+		return is_mount(c, a[A_COPY_SYMLINK_SLOT].i, HOST_MOUNT);
 	}
 	TRY(c, copy_link(c, fd, path), "symlink ", path);
 	return fill(c, a[A_COPY_SYMLINK_SLOT].i, ABSENT, source);
@@ -259,8 +192,7 @@ static long op_clone_mount(struct init *c, const struct argument *a)
 	long tree = TRY(c, clone_tree((int)TRY(c, slot_fd(c, source, "source"), NULL), (u64)a[A_CLONE_MOUNT_FLAGS].i),
 			"open_tree ", path_of(c, source));
 	TRY(c, fill(c, slot, tree, path_of(c, source)), NULL);
-	c->slots[slot].tree = OF_LAYER;
-	return 0;
+	return is_mount(c, slot, LAYER_MOUNT);
 }
 
 static long op_mount_attr(struct init *c, const struct argument *a)

@@ -5,159 +5,11 @@
  * mount is attached to that descriptor (CVE-2019-18837, CVE-2021-30465, CVE-2024-45310).
  */
 
-#define SYMLINK_LIMIT 40     /* as path_resolution(7) */
-#define EAGAIN_LIMIT 128     /* openat2(2): ".." and a rename at the same time */
-#define NO_DEVICE 0
+#define SYMLINK_LIMIT 40 /* as path_resolution(7) */
 
 #define PROC_MAGIC 0x9fa0
 #define PROC_ROOT_INO 1
 #define DEVPTS_MAGIC 0x1cd1
-
-/* What to create where a path is absent. */
-struct node {
-	u32 mode; /* type and permissions; 0 creates nothing */
-	u32 device;
-};
-
-static long open_below(struct init *c, const char *path, u64 flags, u64 resolve)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve,
-	};
-	long root = TRY(c, slot_fd(c, SLOT_ROOT, "ROOT"), NULL), fd = -EAGAIN;
-	for (u32 i = 0; i < EAGAIN_LIMIT && (fd == -EAGAIN || fd == -EINTR); i++)
-		fd = sys(openat2, root, *path ? path : ".", &how, sizeof how);
-	return fd;
-}
-
-/* The descriptor of something opened without following; statx needs no libc's idea of struct stat. */
-static long look(int fd, struct statx *st)
-{
-	return sys(statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st);
-}
-
-static u32 kind_of(const struct statx *st)
-{
-	return st->stx_mode & S_IFMT;
-}
-
-static bool is_device(const struct statx *st, u32 type, u32 major, u32 minor)
-{
-	return kind_of(st) == type && st->stx_rdev_major == major && st->stx_rdev_minor == minor;
-}
-
-static long file_system_of(int fd)
-{
-	struct statfs fs;
-	long got = sys(fstatfs, fd, &fs);
-	return got < 0 ? got : (long)fs.f_type;
-}
-
-/* chmod of whatever an O_PATH descriptor holds; fchmodat2 came with 6.6. */
-static long set_mode(struct init *c, int fd, u32 mode)
-{
-	char buffer[32];
-	struct text path = text_in(buffer, sizeof buffer);
-	long done = sys(fchmodat2, fd, "", mode & 07777, AT_EMPTY_PATH);
-	if (done != -ENOSYS)
-		return done;
-	add(&path, "self/fd/");
-	add_number(&path, fd);
-	return sys(fchmodat, TRY(c, slot_fd(c, SLOT_PROC, "PROC"), NULL), path.at, mode & 07777);
-}
-
-/* Modes are what the plan says, whatever umask the caller had. */
-static long make_node(int parent, const char *name, struct node node)
-{
-	long old = sys(umask, 0);
-	long done = kind_of(&(struct statx){.stx_mode = (u16)node.mode}) == S_IFDIR
-			    ? sys(mkdirat, parent, name, node.mode & 07777)
-			    : sys(mknodat, parent, name, node.mode, node.device);
-	sys(umask, old);
-	return done;
-}
-
-/* dev_t as user space sees it (makedev(3)). */
-static u64 device_of(const struct statx *st)
-{
-	u64 major = st->stx_dev_major, minor = st->stx_dev_minor;
-	return (major & 0xfffff000) << 32 | (major & 0xfff) << 8 | (minor & 0xffffff00) << 12 | (minor & 0xff);
-}
-
-/* Where something is about to be made: the slot of the mount that it will lie on (-1: one that goes away with the
- * container), and where in its path from the rootfs the path from that mount's root begins. */
-struct birth {
-	i64 slot;
-	u32 skip;
-};
-
-static i64 slot_of_mount(struct init *c, u64 id)
-{
-	struct statx st;
-	for (i64 n = 0; n < c->top; n++)
-		if (c->slots[n].held > 0 && (n == SLOT_ROOT || c->slots[n].tree != ANY) &&
-		    look(c->slots[n].held - 1, &st) == 0 && st.stx_mnt_id == id)
-			return n;
-	return -1;
-}
-
-/* The length of the shortest leading part of `path` that lies on that mount, with its slash. */
-static long mount_root(struct init *c, const char *path, u64 id)
-{
-	char part[PATH_LIMIT + NAME_LIMIT + 2];
-	struct statx st;
-	memcpy(part, path, strlen(path) + 1);
-	for (u32 i = 1; part[i]; i++) {
-		if (part[i] != '/')
-			continue;
-		part[i] = 0;
-		held_fd fd = (int)open_below(c, part, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
-		if (fd < 0)
-			return fd;
-		if (look(fd, &st) == 0 && st.stx_mnt_id == id)
-			return i + 1;
-		part[i] = '/';
-	}
-	return 0;
-}
-
-/* Tells the runtime what is going to be made on the host's files, and waits until it has written that down: should
- * it be killed now, somebody else can still find and remove the object.  `path` is free of symlinks. */
-static long foresee(struct init *c, int parent, const char *path, u32 type, struct birth *b)
-{
-	struct statx st;
-	*b = (struct birth){.slot = -1};
-	if (c->sock < 0)
-		return 0;
-	TRY(c, look(parent, &st), "statx of the parent of ", path);
-	b->slot = slot_of_mount(c, st.stx_mnt_id);
-	if (b->slot > SLOT_ROOT)
-		b->skip = (u32)TRY(c, mount_root(c, path, st.stx_mnt_id), "find the mount of ", path);
-	if (b->slot < 0 || c->slots[b->slot].tree == OF_LAYER)
-		return 0;
-	add_number(&c->detail, b->slot);
-	add(&c->detail, " ");
-	add(&c->detail, path + b->skip);
-	TRY(c, tell(c, MSG_MAKING, type, 0), "send MAKING");
-	wait_for_runtime(c);
-	return 0;
-}
-
-/* Tells which object it has become; without `st`, that it was made by somebody else. */
-static long announce(struct init *c, const char *path, const struct statx *st, const struct birth *b)
-{
-	if (b->slot < 0)
-		return 0;
-	add_number(&c->detail, b->slot);
-	add(&c->detail, " ");
-	add_number(&c->detail, st ? (i64)device_of(st) : 0);
-	add(&c->detail, " ");
-	add_number(&c->detail, st ? (i64)st->stx_ino : 0);
-	add(&c->detail, " ");
-	add(&c->detail, path + b->skip);
-	return TRY(c, tell(c, MSG_CREATED, 0, 0), "send CREATED");
-}
 
 /* A walk: `done` is free of symlinks and was opened, `rest` is still to be resolved. */
 struct walk {
@@ -341,9 +193,16 @@ static long open_parent(struct init *c, const char *path, struct place *p)
 	return walk(c, wanted, (struct node){S_IFDIR | 0755, NO_DEVICE}, true, p->parent);
 }
 
+static bool is_root(struct init *c, const struct statx *st)
+{
+	struct statx root;
+	return look(c->slots[SLOT_ROOT].held - 1, &root) == 0 && root.stx_mnt_id == st->stx_mnt_id &&
+	       root.stx_ino == st->stx_ino;
+}
+
 /* Whether something may be mounted here: labels, masks and sysctls go through /proc (CVE-2019-16884,
  * CVE-2023-27561), so only allow-listed files of it, and the whole of it, are mount points. */
-static long judge_target(const struct statx *st, int fd, i64 flags, u32 wanted)
+static long judge_target(struct init *c, const struct statx *st, int fd, i64 flags, u32 wanted)
 {
 	long fs;
 	if (wanted == S_IFDIR && kind_of(st) != S_IFDIR)
@@ -352,6 +211,8 @@ static long judge_target(const struct statx *st, int fd, i64 flags, u32 wanted)
 		return -EISDIR;
 	if (flags & TARGET_ALLOW_PROC)
 		return 0;
+	if (flags & TARGET_NOT_ROOT && is_root(c, st))
+		return -EBUSY;
 	fs = file_system_of(fd);
 	if (fs != PROC_MAGIC)
 		return fs < 0 ? fs : 0;
@@ -396,7 +257,7 @@ static long op_target(struct init *c, const struct argument *a)
 	TRY(c, fd, "target ", path);
 	error = look((int)fd, &st);
 	if (!error)
-		error = judge_target(&st, (int)fd, flags, wanted);
+		error = judge_target(c, &st, (int)fd, flags, wanted);
 	if (error) {
 		sys(close, fd);
 		return FAIL(c, error, "target ", path);
@@ -426,9 +287,26 @@ static long own_node(struct init *c, int parent, const struct place *p, struct n
 	return done;
 }
 
-static long existing(int parent, const char *name, struct statx *st)
+/* Something where nothing is, a symlink to `to` or a node; -EEXIST otherwise. */
+static long make_in(struct init *c, int parent, const struct place *p, struct node node, const char *to)
 {
-	return sys(statx, parent, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, st);
+	char buffer[PATH_LIMIT + NAME_LIMIT + 2];
+	struct text path = text_in(buffer, sizeof buffer);
+	struct birth birth;
+	struct statx st;
+	long done = existing(parent, p->name, &st), told;
+	if (done != -ENOENT)
+		return done ? done : -EEXIST;
+	add(&path, p->parent);
+	add(&path, *p->parent ? "/" : "");
+	add(&path, p->name);
+	done = foresee(c, parent, path.at, node.mode & S_IFMT, &birth);
+	if (done == 0)
+		done = to ? sys(symlinkat, to, parent, p->name) : make_node(parent, p->name, node);
+	if (done && done != -EEXIST)
+		return done;
+	told = done ? announce(c, path.at, NULL, &birth) : announce_in(c, parent, p->name, path.at, &birth);
+	return told ? told : done;
 }
 
 static long op_mkdir(struct init *c, const struct argument *a)
@@ -438,7 +316,7 @@ static long op_mkdir(struct init *c, const struct argument *a)
 	struct statx st;
 	struct place p;
 	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "mkdir ", path);
-	long made = make_node(parent, p.name, node);
+	long made = make_in(c, parent, &p, node, NULL);
 	if (made == -EEXIST && existing(parent, p.name, &st) == 0 && kind_of(&st) == S_IFDIR)
 		return 0;
 	TRY(c, made, "mkdir ", path);
@@ -460,7 +338,7 @@ static long op_mknod(struct init *c, const struct argument *a)
 	struct statx st;
 	struct place p;
 	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "mknod ", path);
-	long made = make_node(parent, p.name, node);
+	long made = make_in(c, parent, &p, node, NULL);
 	if (made == -EEXIST && existing(parent, p.name, &st) == 0 &&
 	    is_device(&st, mode & S_IFMT, numbered ? major : 0, numbered ? minor : 0))
 		return 0;
@@ -468,33 +346,12 @@ static long op_mknod(struct init *c, const struct argument *a)
 	return TRY(c, own_node(c, parent, &p, node, a[A_MKNOD_UID].i, a[A_MKNOD_GID].i), "mknod ", path);
 }
 
-/* A symlink where nothing is; -EEXIST otherwise. */
-static long make_link(struct init *c, int parent, const struct place *p, const char *to)
-{
-	char buffer[PATH_LIMIT + NAME_LIMIT + 2];
-	struct text path = text_in(buffer, sizeof buffer);
-	struct birth birth;
-	struct statx st;
-	long done = existing(parent, p->name, &st);
-	if (done != -ENOENT)
-		return done ? done : -EEXIST;
-	add(&path, p->parent);
-	add(&path, *p->parent ? "/" : "");
-	add(&path, p->name);
-	done = foresee(c, parent, path.at, S_IFLNK, &birth);
-	if (done == 0)
-		done = sys(symlinkat, to, parent, p->name);
-	if (done == 0)
-		done = existing(parent, p->name, &st);
-	return done ? done : announce(c, path.at, &st, &birth);
-}
-
 static long op_symlink(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_SYMLINK_PATH].s;
 	struct place p;
 	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "symlink ", path);
-	long made = make_link(c, parent, &p, a[A_SYMLINK_TO].s);
+	long made = make_in(c, parent, &p, (struct node){S_IFLNK, NO_DEVICE}, a[A_SYMLINK_TO].s);
 	return made == -EEXIST ? 0 : TRY(c, made, "symlink ", path);
 }
 

@@ -11,11 +11,15 @@ enum { MSG_CLONED = 1, MSG_SYNC, MSG_READY, MSG_FAILED, MSG_PTY, MSG_LISTENER, M
 
 #define DETAIL_LIMIT 4001
 
+/* A slot's mount: of the host's files, with a layer of the container on top, or of a file system of its own. */
+enum mount_kind { NO_MOUNT, HOST_MOUNT, LAYER_MOUNT, OWN_MOUNT };
+
 /* Descriptors are held plus one, so that zeroed memory means that nothing was ever put there. */
 struct slot {
 	int held;
 	bool made; /* a target that was absent */
-	enum { ANY, OF_HOST, OF_LAYER } tree; /* a mount of the host's files, or one with a layer of the container on top */
+	enum mount_kind mount;
+	u64 mount_id;
 	const char *path;
 };
 
@@ -82,6 +86,8 @@ struct control {
 #define SOL_SOCKET_LEVEL 1
 #define SCM_RIGHTS_TYPE 1
 #define MSG_NOSIGNAL_FLAG 0x4000
+#define MSG_PEEK_FLAG 2
+#define MSG_DONTWAIT_FLAG 0x40
 
 /* One packet; fd -1 sends none with it. */
 static long send_message(struct init *c, u32 kind, u32 value, long error, int fd)
@@ -218,7 +224,7 @@ static long fill(struct init *c, i64 n, long fd, const char *path)
 	}
 	if (c->slots[n].held > 0)
 		sys(close, c->slots[n].held - 1);
-	c->slots[n] = (struct slot){fd < 0 ? ABSENT : (int)fd + 1, false, ANY, path};
+	c->slots[n] = (struct slot){.held = fd < 0 ? ABSENT : (int)fd + 1, .path = path};
 	if (c->top <= (u32)n)
 		c->top = (u32)n + 1;
 	return 0;

@@ -43,6 +43,7 @@ class Builder:
     __slots__ = (
         "cgroups",
         "container",
+        "copies",
         "deferred",
         "facts",
         "host",
@@ -75,6 +76,7 @@ class Builder:
         self.warnings: list[Violation] = []  # what the config asks for and cannot have, where the spec tolerates it
         self.isolation = request["isolation"]
         self.layers: list[Layer] = []
+        self.copies = ""  # where the tmpfs for copies of files is
         self.layer_count = 0  # names given out in the container's directory
         self.setgroups_denied = False  # by the kernel, in the container's user namespace
         self.cgroups: dict[str, str] = {}

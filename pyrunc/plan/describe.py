@@ -49,6 +49,7 @@ _TARGET = [
     (ops.TARGET_NO_SYMLINKS, "no-symlinks"),
     (ops.TARGET_ALLOW_PROC, "allow-proc"),
     (ops.TARGET_OPTIONAL, "optional"),
+    (ops.TARGET_NOT_ROOT, "not-root"),
 ]
 _CREATE = {"nothing": ops.CREATE_NOTHING, "directory": ops.CREATE_DIR, "file": ops.CREATE_FILE,
            "like-source": ops.CREATE_LIKE}  # fmt: skip

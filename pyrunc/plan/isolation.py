@@ -1,9 +1,10 @@
 """Private state over shared input: what the ``io.pyrunc.*`` annotations and the flags of the same meaning ask for.
 
-A layer is a tmpfs that takes the container's writes: the upper directory of an overlay, or a workspace.  It lies
-at ``layers/N`` in the container's state directory.  Where the caller may mount on the host it is mounted there, by
-pyrunc-init before the clone: then it outlives the container's mount namespace, and a stopped container keeps what it
-has written until it is deleted.  Otherwise it is mounted in the container's own mount namespace and ends with it.
+A layer is a tmpfs that takes the container's writes: the upper directory of an overlay, a workspace, or copies of
+files.  It lies at ``layers/N`` in the container's state directory.  Where the caller may mount on the host it is
+mounted there, by pyrunc-init before the clone: then it outlives the container's mount namespace, and a stopped
+container keeps what it has written until it is deleted.  Otherwise it is mounted in the container's own mount namespace
+and ends with it.
 
 kernel: Documentation/filesystems/overlayfs.rst, tmpfs.rst.
 """
@@ -21,7 +22,7 @@ from pyrunc.plan.kernel import (
     OPEN_TREE_CLONE,
 )
 from pyrunc.plan.mounts import target
-from pyrunc.plan.ops import CREATE_DIR, SLOT_ROOT
+from pyrunc.plan.ops import CREATE_DIR, SLOT_ROOT, TARGET_NOT_ROOT
 from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pyrunc.plan.builder import Builder
+    from pyrunc.plan.facts import Layer
     from pyrunc.spec.types import IDMapping
 
 _ATTRIBUTES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
@@ -47,12 +49,6 @@ def _adder(b: Builder) -> Callable[..., None]:
     return b.on_host if on_host(b) else b.on_container
 
 
-def _path(b: Builder) -> str:
-    """The next name in the container's directory."""
-    b.layer_count += 1
-    return f"{b.request['state_dir']}/layers/{b.layer_count - 1}"
-
-
 def _size(size: str) -> tuple[str, ...]:
     return (f"size={size}",) if size else ()
 
@@ -61,7 +57,8 @@ def _layer(b: Builder, where: str, options: Iterable[str]) -> tuple[str, int]:
     """A tmpfs at the next path; that path and its slot."""
     if not on_host(b) and not b.new("mount"):
         b.problem(where, "needs a new mount namespace: without privilege a layer lives in that of the container")
-    path = _path(b)
+    path = f"{b.request['state_dir']}/layers/{b.layer_count}"
+    b.layer_count += 1
     add = _adder(b)
     place, slot = b.slot(), b.slot()
     b.on_runtime(where, "make_directory", path)
@@ -70,9 +67,14 @@ def _layer(b: Builder, where: str, options: Iterable[str]) -> tuple[str, int]:
     add(where, "attach", slot, place)
     # Nobody who shares the host's mounts gets it from now on.
     add(where, "mount_attr", slot, 0, 0, MS_PRIVATE, 0, -1)
-    if b.request["pass_layers"] and not on_host(b):
-        add(where, "pass_layer", len(b.layers), slot)
     return path, slot
+
+
+def _keep(b: Builder, where: str, slot: int, layer: Layer) -> None:
+    """Let others find the layer, whose tmpfs is in ``slot``, until the container is deleted."""
+    if b.request["pass_layers"] and not on_host(b):
+        b.on_container(where, "pass_layer", len(b.layers), slot)
+    b.layers.append(layer)
 
 
 def _overlay(b: Builder, where: str, slot: int, lower: int, layer: int) -> None:
@@ -88,14 +90,14 @@ def ephemeral_root(b: Builder) -> None:
     lower = b.slot()
     _adder(b)("root.path", "open_tree", lower, source, AT_SYMLINK_NOFOLLOW)
     _overlay(b, where, SLOT_ROOT, lower, layer)
-    b.layers.append({"kind": "rootfs", "destination": "/", "lower": source, "path": path, "slot": SLOT_ROOT})
+    _keep(b, where, layer, {"kind": "rootfs", "destination": "/", "lower": source, "path": path, "slot": SLOT_ROOT})
 
 
 def private_tmp(b: Builder) -> None:
     """A tmpfs on /tmp, below all mounts of the config."""
     wish = b.isolation["tmp"]
     where = wish["where"]
-    place = target(b, where, "/tmp", CREATE_DIR, mode=0o1777, field="")
+    place = target(b, where, "/tmp", CREATE_DIR, mode=0o1777, flags=TARGET_NOT_ROOT, field="")
     slot = b.slot()
     b.on_container(where, "fsmount", slot, "tmpfs", "tmpfs", ("mode=1777", *_size(wish["size"])), _ATTRIBUTES, -1)
     b.on_container(where, "attach", slot, place)
@@ -124,12 +126,11 @@ def workspace(b: Builder) -> None:
     user = b.spec["process"]["user"]
     owner = [f"{key}={_owner(b, key, user[key])}" for key in ("uid", "gid")]
     path, layer = _layer(b, where, ("mode=0755", *owner, *_size(wish["size"])))
-    tree = b.slot()
+    tree, destination = b.slot(), workspace_path(b)
     _adder(b)(where, "clone_mount", tree, layer, OPEN_TREE_CLONE)
-    place = target(b, where, workspace_path(b), CREATE_DIR, field="")
+    _keep(b, where, layer, {"kind": "workspace", "destination": destination, "lower": "", "path": path, "slot": tree})
+    place = target(b, where, destination, CREATE_DIR, flags=TARGET_NOT_ROOT, field="")
     b.on_container(where, "attach", tree, place)
-    destination = workspace_path(b)
-    b.layers.append({"kind": "workspace", "destination": destination, "lower": "", "path": path, "slot": tree})
 
 
 def _owner(b: Builder, key: str, id: int) -> int:
@@ -146,18 +147,18 @@ def _owner(b: Builder, key: str, id: int) -> int:
 
 def cow(b: Builder, where: str, source: str, destination: str) -> int:
     """A bind mount's source as a private copy; the slot of the mount that is attached in its place."""
-    wish = b.isolation["cow"]
+    asked = b.isolation["cow"]["where"]
     slot = b.slot()
-    add = _adder(b)
     if source in b.request["cow_directories"]:
-        path, layer = _layer(b, wish["where"], ("mode=0700",))
+        path, layer = _layer(b, asked, ("mode=0700",))
         lower = b.slot()
-        add(where + ".source", "open_tree", lower, source, 0)
-        _overlay(b, wish["where"], slot, lower, layer)
-        b.layers.append({"kind": "cow", "destination": destination, "lower": source, "path": path, "slot": slot})
+        _adder(b)(where + ".source", "open_tree", lower, source, 0)
+        _overlay(b, asked, slot, lower, layer)
+        _keep(b, asked, layer, {"kind": "cow", "destination": destination, "lower": source, "path": path, "slot": slot})
     else:
-        path = _path(b)
-        b.on_runtime(wish["where"], "make_directory", b.request["state_dir"] + "/layers")
-        add(wish["where"], "copy_file", source, path)
-        add(wish["where"], "open_tree", slot, path, OPEN_TREE_CLONE)
+        # A tmpfs of their own, not the file system of the state: what the container writes counts against its limits,
+        # and its mount table tells nothing about the host's directories.
+        if not b.copies:
+            b.copies, _ = _layer(b, asked, ("mode=0700",))
+        _adder(b)(asked, "copy_file", slot, source, f"{b.copies}/{slot}")
     return slot

@@ -40,6 +40,7 @@ SLOT_LIMIT: Final = 2048
 TARGET_NO_SYMLINKS: Final = 1  # every component must be what it says: /proc, /sys
 TARGET_ALLOW_PROC: Final = 2  # may lie on a procfs (an allow-listed path)
 TARGET_OPTIONAL: Final = 4  # absent: the slot becomes -1, and ops on it do nothing
+TARGET_NOT_ROOT: Final = 8  # whatever the path's symlinks say, it is not the container's root directory
 
 # What `target` creates when the path is absent (its argument `create`).
 CREATE_NOTHING: Final = 0
@@ -89,7 +90,7 @@ INIT: Final = {
     "fsmount":            "slot:n type:s source:s options:l attrs:i:mount_attr like:n",
     "overlay":            "slot:n lower:n layer:n options:l attrs:i:mount_attr",  # upper and work are made in the layer
     "pass_layer":         "index:i slot:n",               # to the runtime, which reads it when nobody else can
-    "copy_file":          "source:s path:s",              # with mode, owner, times, xattrs; shares blocks where it can
+    "copy_file":          "slot:n source:s path:s",       # the mount of a copy with mode, owner, times, xattrs
     "copy_symlink":       "slot:n source:s path:s",       # a source that is a symlink is copied; else as open_tree
     "legacy_mount":       "target:n type:s source:s flags:i:mount data:s",
     "remount":            "target:n flags:i:mount data:s",
@@ -104,6 +105,7 @@ INIT: Final = {
     "mask":               "base:n path:s",                # /dev/null over files, slot MASK over directories
     "readonly_path":      "base:n path:s",
     "open_pty":           "rows:i columns:i mount:i onlcr:i",  # master goes to the runtime; slave stays in slot TTY
+    "remove":             "base:s path:s kind:i device:i inode:i born:i",  # what was made there and is as it was
     "container_hook":     "kind:s path:s args:l env:l timeout:i state:l",
     "pivot_root":         "",
     "move_root":          "path:s",

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         def before(self, slot: int, path: str, kind: int) -> None:
             """An object of that S_IF* kind is about to be made; when this returns it will be."""
 
-        def after(self, slot: int, path: str, device: int, inode: int) -> None:
-            """It has been made; 0 and 0: by somebody else."""
+        def after(self, slot: int, path: str, device: int, inode: int, born: int) -> None:
+            """It has been made, at that time in ns (0: not known); an inode of 0: by somebody else."""
 
 
 class Conversation:
@@ -117,8 +117,8 @@ class Conversation:
             slot, _, path = message.detail.partition(" ")
             self.making.before(int(slot), path, message.value)
         else:
-            slot, device, inode, path = message.detail.split(" ", 3)
-            self.making.after(int(slot), path, int(device), int(inode))
+            slot, device, inode, born, path = message.detail.split(" ", 4)
+            self.making.after(int(slot), path, int(device), int(inode), int(born))
 
     def failure(self, message: helper.Message) -> OpFailed:
         from pyrunc.plan.failure import explain

@@ -15,7 +15,7 @@ from pyrunc.plan.create import create as plan_create
 from pyrunc.plan.ops import SLOT_ROOT
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
-from pyrunc.runtime import clock, inherited, mount_points
+from pyrunc.runtime import clock, inherited, layers, mount_points
 from pyrunc.runtime.conversation import Conversation, split
 from pyrunc.spec.checks import warnings
 from pyrunc.spec.jsontext import dumps
@@ -259,11 +259,8 @@ class Creation:
                 from pyrunc.runtime import joined_mounts
 
                 joined_mounts.detach(self.state["joined_mounts"], rootfs, self.warn)
-            if self.state["layers"]:
-                from pyrunc.runtime import layers
-
-                layers.detach(self.state["layers"], self.warn)
-            notes += mount_points.remove(files.parent(self.record.directory), self.state["made"])
+            layers.detach(self.record.directory, self.warn)
+            notes += mount_points.remove(files.parent(self.record.directory), self.record.id, self.state["made"])
             notes += execute.undo(context)
             if isinstance(error, PyruncError) and error.where.startswith("hooks."):
                 # runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks.

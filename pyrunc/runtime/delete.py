@@ -6,6 +6,7 @@ import _signal
 
 from pyrunc.errors import StateError
 from pyrunc.host import files, process
+from pyrunc.runtime import layers, mount_points
 from pyrunc.runtime import state as states
 from pyrunc.runtime.destroy import destroy
 from pyrunc.state import machine
@@ -31,7 +32,9 @@ def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> N
         except StateError:
             if not force:
                 raise
-            # The creation was interrupted before it had anything but the directory.
+            # The creation was interrupted before it had anything but the directory, or the state is damaged.
+            layers.detach(record.directory, warn)
+            mount_points.remove(root, id, [])
             record.remove()
             return
         if not force:

@@ -8,7 +8,7 @@ import select
 
 from pyrunc.errors import HostError
 from pyrunc.host import cgroups, files, process
-from pyrunc.runtime import mount_points
+from pyrunc.runtime import layers, mount_points
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,11 +64,8 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
         from pyrunc.runtime import joined_mounts
 
         joined_mounts.detach(joined, state["rootfs"], warn)
-    if state.get("layers"):
-        from pyrunc.runtime import layers
-
-        layers.detach(state["layers"], warn)
-    for text in mount_points.remove(files.parent(record.directory), state.get("made") or []):
+    layers.detach(record.directory, warn)
+    for text in mount_points.remove(files.parent(record.directory), record.id, state.get("made") or []):
         warn(text)
     poststop(state, warn)
     record.remove()

@@ -11,13 +11,16 @@ import fcntl
 import posix
 import time
 
+from pyrunc.errors import StateError
 from pyrunc.host import files, residue
+from pyrunc.plan.ops import Op
+from pyrunc.runtime.conversation import perform
 from pyrunc.spec.jsontext import dumps, loads
-from pyrunc.state.store import replace
+from pyrunc.state.store import Store, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from pyrunc.host.residue import Entry
@@ -46,13 +49,13 @@ class Noted:
             self.made.append((self._bases[slot], path, kind, 0, 0, time.time_ns()))
             self._save()
 
-    def after(self, slot: int, path: str, device: int, inode: int) -> None:
+    def after(self, slot: int, path: str, device: int, inode: int, born: int) -> None:
         if slot in self._layers:
             self.in_layers.append(self._layers[slot].rstrip("/") + "/" + path)
         elif slot in self._bases:
-            base, _, kind, _, _, made = self.made.pop()
+            base, _, kind, *_ = self.made.pop()
             if inode:
-                self.made.append((base, path, kind, device, inode, made))
+                self.made.append((base, path, kind, device, inode, born))
 
 
 def creating(root: str) -> int:
@@ -66,8 +69,9 @@ def creating(root: str) -> int:
     return fd
 
 
-def remove(root: str, entries: list[Entry]) -> list[str]:
-    """Remove these and what earlier deletions had to leave; those in use are left to later ones.
+def remove(root: str, id: str, entries: Sequence[Entry]) -> list[str]:
+    """Remove what container ``id`` has made and what earlier deletions had to leave; what is in use is left to later
+    ones.
 
     Returns what could not be removed, a text each.
     """
@@ -76,11 +80,12 @@ def remove(root: str, entries: list[Entry]) -> list[str]:
         return failures
     fd = _open_left(root)
     try:
-        pending = [*_parse(posix.pread(fd, posix.fstat(fd).st_size, 0), root), *entries]
+        pending = _parse(posix.pread(fd, posix.fstat(fd).st_size, 0), root)
+        pending = list(dict.fromkeys([*pending, *map(tuple, entries)]))
         lock = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            pending = residue.remove(pending, failures)
+            pending = _remove(root, id, pending, failures)
         except BlockingIOError:
             pass  # somebody is between look-up and mount: left to a later deletion
         finally:
@@ -92,6 +97,34 @@ def remove(root: str, entries: list[Entry]) -> list[str]:
     finally:
         posix.close(fd)
     return failures
+
+
+def _remove(root: str, id: str, entries: list[Entry], failures: list[str]) -> list[Entry]:
+    """Returns what somebody else needs still, in the order in which it was made."""
+    found = residue.present(entries, failures)
+    if not found:
+        return []
+    used = residue.mount_points(found)
+    unused = [entry for entry in found if entry[:2] not in used]
+    if unused:
+        perform([Op("remove", entry, "") for entry in unused], lambda text: failures.append(text.removeprefix(": ")))
+    # Directories that were not empty: another container may have made its mount points in there.
+    full = residue.present(unused, [])
+    needed = _needed(root, id, full) if full else []
+    return [entry for entry in reversed(found) if entry[:2] in used or entry in needed]
+
+
+def _needed(root: str, id: str, entries: list[Entry]) -> list[Entry]:
+    """Those in which another container's mount points are."""
+    others = set()
+    store = Store(root)
+    for name in store.ids():
+        if name != id:
+            try:
+                others |= {entry[0] + "/" + entry[1] for entry in store.load(name).get("made") or ()}
+            except StateError:
+                continue  # it is on its way in or out, or damaged: it says nothing
+    return [entry for entry in entries if any(place.startswith(f"{entry[0]}/{entry[1]}/") for place in others)]
 
 
 def _open_left(root: str) -> int:

@@ -379,7 +379,7 @@ def test_the_rootfs_becomes_the_root(init: Path, rootfs: Path, enter: tuple[str,
     )
     outcome = drive(init, ops(*program)).check()
     assert outcome.stdout.split() == ["/work/here", "bin", "work", "bin", "work"]
-    assert [detail.split(" ", 3)[3] for detail in outcome.details(CREATED)] == ["work", "work/here"]
+    assert [detail.split(" ", 4)[4] for detail in outcome.details(CREATED)] == ["work", "work/here"]
 
 
 @pytest.mark.needs("root")

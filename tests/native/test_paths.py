@@ -108,7 +108,7 @@ def test_a_symlink_at_any_component_stays_inside(
     else:
         outcome.check()
     for detail in outcome.details(CREATED):
-        slot, device, inode, path = detail.split(" ", 3)
+        slot, device, inode, _, path = detail.split(" ", 4)
         assert slot == "0"
         info = (rootfs / path).lstat()
         assert (info.st_dev, info.st_ino) == (int(device), int(inode))
@@ -148,7 +148,7 @@ def test_a_chain_of_dangling_symlinks_is_created_where_it_leads(init: Path, root
     assert (rootfs / "var/run/one/stub").is_file()
     assert (rootfs / "var/run/one/stub").stat().st_mode & 0o7777 == 0o751
     assert (rootfs / "var/run/one").stat().st_mode & 0o7777 == 0o755
-    made = [detail.split(" ", 3)[3] for detail in outcome.details(CREATED)]
+    made = [detail.split(" ", 4)[4] for detail in outcome.details(CREATED)]
     assert made == ["var", "var/run", "var/run/one", "var/run/one/stub"]
 
 
