@@ -6,12 +6,13 @@ show that line to their user; exit codes are runc's.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pyrunc.cli import lean, output
 from pyrunc.cli.commands import GLOBAL
 from pyrunc.cli.log import Log
-from pyrunc.errors import PyruncError, UsageError
+from pyrunc.errors import OpFailed, PyruncError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FAILED = 1
 EXEC_FAILED = 255  # set apart from what the process itself may return
 INTERRUPTED = 130  # 128 + SIGINT
+NOT_RUN, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
 
 class Misuse(UsageError):
@@ -62,7 +64,16 @@ def report(error: BaseException, line: lean.Line | int | None) -> int:
         log.error(f"exec failed: {text}")
         return EXEC_FAILED
     log.error(text)
+    if known and known.command.name == "sandbox":
+        return _of_sandbox(error)
     return FAILED
+
+
+def _of_sandbox(error: BaseException) -> int:
+    """As timeout(1) and env(1): apart from what the program itself may return."""
+    if isinstance(error, OpFailed) and error.op in ("find_executable", "execve"):
+        return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
+    return NOT_RUN
 
 
 def describe(error: BaseException) -> str:

@@ -145,6 +145,21 @@ def commit(line: Line) -> int:
     return 0
 
 
+def sandbox(line: Line) -> int:
+    from pyrunc.sandbox import command
+
+    if line.options["print-config"]:
+        out(command.config(line.options, line.arguments, root=_root(line)))
+        return 0
+    return command.run(
+        line.options,
+        line.arguments,
+        root=_root(line),
+        cgroup_manager=str(line.globals["cgroup-manager"]),
+        warn=_warner(line),
+    )
+
+
 def list_(line: Line) -> int:
     from pyrunc.runtime import listing
 
@@ -226,6 +241,7 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "diff": diff,
     "commit": commit,
     "exec": exec_,
+    "sandbox": sandbox,
     "list": list_,
     "ps": ps,
     "spec": spec,

@@ -63,7 +63,7 @@ def wait(pid: int, pidfd: int, master: int = -1) -> int:
         from pyrunc.host.terminal import Terminal
 
         terminal = Terminal(master)
-    with _Wakeup(forwarded() | {_signal.SIGCHLD, _signal.SIGWINCH}) as wakeup:
+    with Wakeup(forwarded() | {_signal.SIGCHLD, _signal.SIGWINCH}) as wakeup:
         if terminal is None:
             status = _loop(pid, pidfd, wakeup, None)
         else:
@@ -74,7 +74,7 @@ def wait(pid: int, pidfd: int, master: int = -1) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _loop(pid: int, pidfd: int, wakeup: _Wakeup, terminal: Terminal | None) -> int:
+def _loop(pid: int, pidfd: int, wakeup: Wakeup, terminal: Terminal | None) -> int:
     """The wait status of ``pid``."""
     _reap_adopted(pid)  # their SIGCHLD may have come before there was a handler
     while True:
@@ -120,7 +120,7 @@ def _reap_adopted(pid: int) -> None:
         posix.waitpid(found.si_pid, 0)
 
 
-class _Wakeup:
+class Wakeup:
     """Turns signals into numbers on a pipe, and gives the handlers back at the end."""
 
     __slots__ = ("_before", "_numbers", "_old_fd", "_write", "fd")

@@ -56,8 +56,8 @@ def program(process: Process, *, null: bool = False) -> list[Op]:
         *([Op("stdio_owner", ((process.get("user") or {}).get("uid", 0),), "")] if null else ()),
         *_limits(process),
         Op("chdir", (process["cwd"], 0), "cwd"),
-        Op("find_executable", (process["args"][0], identity.search_path(process.get("env") or ())), "args[0]"),
-        Op("execve", (tuple(process["args"]), tuple(process.get("env") or ())), "args"),
+        Op("find_executable", (process["args"][0], identity.search_path(process.get("env") or ())), "argv[0]"),
+        Op("execve", (tuple(process["args"]), tuple(process.get("env") or ())), "argv"),
     ]
 
 

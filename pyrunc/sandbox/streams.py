@@ -10,6 +10,7 @@ import _signal
 import fcntl
 import posix
 import select
+import stat
 import time
 
 TYPE_CHECKING = False
@@ -119,8 +120,11 @@ class Stdio:
         self.theirs.append(posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC))
 
     def given(self, fd: int) -> None:
-        """Add a descriptor of the caller's, which stays the caller's."""
+        """Add a descriptor of the caller's, which stays the caller's.  A pipe is given the program's user, as above."""
+        self.null = True  # it may be
         self.theirs.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
+        if self._owner is not None and stat.S_ISFIFO(posix.fstat(fd).st_mode):
+            posix.fchown(fd, self._owner, -1)
 
     def pipe_in(self) -> int:
         """Add a pipe that the program reads; the end to write to."""

@@ -41,7 +41,8 @@ def test_each_commands_help_names_its_options(name: str, capfd: pytest.CaptureFi
     assert COMMANDS[name].usage in text
     for option in COMMANDS[name].options:
         names = f"--{option.name}, -{option.short}" if option.short else f"--{option.name}"
-        assert f"  {names}{' ' + option.metavar if option.metavar else ''}" in text
+        value = f"[={option.metavar}]" if option.kind == "optional" else f" {option.metavar}"
+        assert f"  {names}{value if option.metavar else ''}" in text
     assert printed(capfd, "help", name) == text
     assert printed(capfd, name, "-h") == text
 
