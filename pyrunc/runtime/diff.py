@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyrunc.errors import StateError
 from pyrunc.host.layers import changes, marks, overlay, source
 from pyrunc.runtime import state as states
@@ -58,5 +60,11 @@ def walk(state: State, layer: Layer, *, by_path: bool, mount: int = -1) -> Walk:
     """
     destinations = [other["destination"] for other in state["layers"]]
     left_out = marks.of_layer(layer["destination"], destinations, state.get("made_in_layers") or ())
-    upper = source.open_layer(layer, mount)
-    return overlay.Walk(upper, source.open_lower(layer), layer["destination"], left_out, by_path=by_path)
+    lower = source.open_lower(layer)
+    try:
+        upper = source.open_layer(layer, mount)
+    except BaseException:
+        if lower is not None:
+            os.close(lower)
+        raise
+    return overlay.Walk(upper, lower, layer["destination"], left_out, by_path=by_path)

@@ -19,10 +19,13 @@ import pytest
 
 from pyrunc.errors import HostError, StateError
 from pyrunc.host import process
+from pyrunc.host.layers.archive import Archive
 from pyrunc.host.layers.remove import remove
+from pyrunc.host.layers.sink import Sink
 from pyrunc.host.layers.trail import Trail
 from pyrunc.runtime.commit import commit
-from pyrunc.runtime.diff import diff
+from pyrunc.runtime.diff import diff, walk
+from pyrunc.state.store import Record
 from tests.root.layered import Layered, call
 from tests.unit.host.layers import trees
 
@@ -138,6 +141,19 @@ def test_one_attribute_makes_a_change(box: Layered, lower: Path, change: object)
     assert box.diff() == [("/file", "C")]
 
 
+def test_a_target_and_a_device_number_count_whatever_the_time_says(box: Layered, lower: Path) -> None:
+    os.mknod(lower / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    merged = Path(box.overlay(lower))
+    for name in ("link", "device"):
+        (merged / name).unlink()
+    (merged / "link").symlink_to("elif")
+    os.mknod(merged / "device", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    for name in ("link", "device"):
+        time = (lower / name).lstat().st_mtime_ns
+        os.utime(merged / name, ns=(time, time), follow_symlinks=False)
+    assert box.diff() == [("/device", "C"), ("/link", "C")]
+
+
 def test_of_a_deleted_tree_only_the_top_is_listed(box: Layered, lower: Path) -> None:
     merged = Path(box.overlay(lower))
     trees.remove(str(merged / "d"))
@@ -239,6 +255,17 @@ def test_layers_in_layers_are_told_once_each(box: Layered, lower: Path, tmp_path
     assert names(tmp_path / "work.tar") == ["result"]
     box.commit(tmp_path / "data.tar", "/srv/data")
     assert names(tmp_path / "data.tar") == [".wh.config"]
+
+
+def test_what_lies_under_another_layer_is_not_told(box: Layered, lower: Path, tmp_path: Path) -> None:
+    root = Path(box.overlay(lower))
+    (root / "e/covered").touch()
+    (root / "e").chmod(0o700)
+    assert box.diff() == [("/e", "C"), ("/e/covered", "A")]
+    (Path(box.overlay(lower / "e", "/e")) / "seen").touch()
+    assert box.diff() == [("/e/seen", "A")]
+    box.commit(tmp_path / "layer.tar")
+    assert names(tmp_path / "layer.tar") == ["e/", "e/seen"]
 
 
 # --- containers that have nothing to tell ----------------------------------------------------------------------------
@@ -408,6 +435,19 @@ def test_standard_output_gets_the_archive(box: Layered, tmp_path: Path) -> None:
     assert (tmp_path / "out/file").read_bytes() == (work / "file").read_bytes()
 
 
+def test_a_new_name_of_an_unchanged_file_comes_with_that_file(
+    box: Layered, lower: Path, tmp_path: Path, target: Path
+) -> None:
+    merged = Path(box.overlay(lower))
+    (merged / "also").hardlink_to(merged / "file")
+    assert box.diff() == [("/also", "A")]
+    box.commit(tmp_path / "layer.tar")
+    with tarfile.open(tmp_path / "layer.tar") as opened:
+        assert [(member.name, member.linkname) for member in opened] == [("also", ""), ("file", "also")]
+    box.commit(target)
+    assert (target / "also").samefile(target / "file")
+
+
 def test_a_failed_archive_leaves_nothing_and_what_was_there(box: Layered, tmp_path: Path) -> None:
     work = Path(box.workspace("/work"))
     (work / "file").write_bytes(os.urandom(3 << 20))
@@ -436,6 +476,44 @@ def test_a_symlink_to_an_archive_is_written_through_and_a_fifo_is_written_to(box
     reader = subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE)
     box.commit(tmp_path / "fifo")
     assert reader.communicate(timeout=30)[0] == (tmp_path / "real.tar").read_bytes()
+
+
+class Meddler(Sink):
+    """Shortens a file, or lengthens it, when its second megabyte arrives."""
+
+    def __init__(self, fd: int, path: Path, size: int) -> None:
+        super().__init__(fd, "archive", sparse=False)
+        self.path, self.size, self.written = path, size, 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.written += len(data)
+        if self.written > 1 << 20:
+            os.truncate(self.path, self.size)
+
+
+@pytest.mark.parametrize("size", [0, 5, 5 << 20])
+def test_a_file_that_changes_its_size_in_the_middle_keeps_the_one_of_its_header(
+    box: Layered, tmp_path: Path, size: int
+) -> None:
+    work = Path(box.workspace("/work"))
+    (work / "file").write_bytes(b"x" * (3 << 20))
+    (work / "next").write_text("next")
+    warnings: list[str] = []
+    record = Record(str(box.root), box.id)
+    with (
+        (tmp_path / "layer.tar").open("wb") as file,
+        walk(record.load(), record.load()["layers"][0], by_path=False) as layer,
+    ):
+        archive = Archive(Meddler(file.fileno(), work / "file", size), lambda uid, gid: (uid, gid), warnings.append)
+        archive.add(layer, "/")
+        archive.finish()
+    with tarfile.open(tmp_path / "layer.tar") as opened:
+        assert {member.name: member.size for member in opened} == {"file": 3 << 20, "next": 4}
+        source = opened.extractfile("file")
+        assert source is not None
+        assert source.read().rstrip(b"\0") == b"x" * (3 << 20 if size > 3 << 20 else 1 << 20)
+    assert warnings == ["/work/file: has changed its size while it was read"]
 
 
 # --- hostile layers --------------------------------------------------------------------------------------------------
@@ -696,6 +774,51 @@ def test_the_way_to_a_layer_does_not_lead_through_symlinks_of_the_destination(
     with pytest.raises(HostError, match=r"target/srv/work: .*srv is no directory there: choose the layer /srv/work"):
         box.commit(target)
     assert os.listdir(tmp_path / "outside") == []
+
+
+def test_directories_get_the_containers_times_and_only_changed_ones_its_modes(
+    box: Layered, lower: Path, target: Path
+) -> None:
+    merged = Path(box.overlay(lower))
+    (merged / "d/new").touch()
+    os.utime(merged / "d", ns=(10**18, 10**18 + 1))
+    (merged / "e").chmod(0o711)
+    (target / "d").chmod(0o700)
+    box.commit(target)
+    assert (target / "d").stat().st_mtime_ns == 10**18 + 1
+    assert stat.S_IMODE((target / "d").stat().st_mode) == 0o700
+    assert stat.S_IMODE((target / "e").stat().st_mode) == 0o711
+
+
+def test_no_half_a_file_stays_in_a_full_destination(box: Layered, tmp_path: Path) -> None:
+    (Path(box.workspace("/work")) / "file").write_bytes(os.urandom(3 << 20))
+    small = tmp_path / "small"
+    small.mkdir()
+    call("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small)
+    try:
+        with pytest.raises(HostError, match="small/file: no space left on device"):
+            box.commit(small, "/work")
+        assert os.listdir(small) == []
+    finally:
+        call("umount", small)
+
+
+def test_reading_leaves_no_descriptor_behind(box: Layered, lower: Path, tmp_path: Path) -> None:
+    merged = Path(box.overlay(lower))
+    (merged / "d/sub/new").touch()
+    before = len(os.listdir("/proc/self/fd"))
+    box.diff()
+    box.commit(tmp_path / "layer.tar")
+    box.commit(f"{tmp_path}/made/")
+    trees.remove(str(tmp_path / "made"))
+    (tmp_path / "made").write_text("a file")
+    with pytest.raises(HostError, match="made/: file exists"):
+        box.commit(f"{tmp_path}/made/")
+    box.layers[0]["lower"] = str(tmp_path / "absent")
+    box.save()
+    with pytest.raises(HostError, match="absent: no such file or directory"):
+        box.diff()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_set_id_bits_capabilities_and_access_lists_are_applied(box: Layered, target: Path) -> None:

@@ -215,4 +215,4 @@ class Archive:
 
 def _wanted(found: Found) -> bool:
     """Besides changes: all names of one inode, and whatever an opaque directory would hide."""
-    return found.kind != SAME or found.linked or not found.merged or (found.hides and found.lower)
+    return found.kind != SAME or found.linked or not found.merged

@@ -25,24 +25,21 @@ def open_layer(layer: Layer, mount: int = -1) -> int:
     then its directory belongs to the file system of the state.
     """
     path = layer["path"]
-    if mount >= 0:
-        return os.open("upper" if layer["lower"] else ".", DIRECTORY, dir_fd=mount)
+    inner = "upper" if layer["lower"] else "."
     try:
+        if mount >= 0:
+            return os.open(inner, DIRECTORY, dir_fd=mount)
         fd = os.open(path, DIRECTORY)
+        try:
+            if os.fstat(fd).st_dev == os.stat(os.path.dirname(path)).st_dev:
+                raise _unreachable(layer)
+            return os.open(inner, DIRECTORY, dir_fd=fd)
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         raise _unreachable(layer) from None
     except OSError as error:
         raise failed(error, path) from None
-    try:
-        if os.fstat(fd).st_dev == os.stat(os.path.dirname(path)).st_dev:
-            raise _unreachable(layer)
-        if not layer["lower"]:
-            return os.dup(fd)
-        return os.open("upper", DIRECTORY, dir_fd=fd)
-    except OSError as error:
-        raise failed(error, path) from None
-    finally:
-        os.close(fd)
 
 
 def _unreachable(layer: Layer) -> StateError:
@@ -71,7 +68,7 @@ def open_lower(layer: Layer) -> int | None:
 def _clone(path: str) -> int:
     """The mount at ``path`` alone, as overlayfs has taken it: what is mounted below does not show through.
 
-    Whoever may not do that cannot have mounted anything there either, and gets the directory as it is.
+    That takes a privilege.  Without it the directory is taken as it is, with whatever root has mounted in it.
     """
     import ctypes
 
