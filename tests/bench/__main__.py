@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import cases, podman_config
+from tests.bench import cases, podman_config, sandbox
 from tests.bench.measure import Case, interleave
 from tests.support.bundles import make_rootfs
 
@@ -58,7 +58,8 @@ class Goal:
 
 
 def goals(groups: dict[str, list[Case]]) -> list[Goal]:
-    run, short, verbs, config = (groups.get(name, []) for name in ("run", "short", "verbs", "config"))
+    run, short, verbs, config, boxes = (groups.get(name, []) for name in ("run", "short", "verbs", "config", "sandbox"))
+    floor = found(boxes, "kernel floor", "run")
     return [
         Goal("run / runc's run", found(run, "pyrunc", "run"), found(run, "runc", "run"), 0.55),
         Goal("create+start+delete / runc's", found(short, "pyrunc", *SHORT), found(short, "runc", *SHORT), 0.8),
@@ -81,18 +82,30 @@ def goals(groups: dict[str, list[Case]]) -> list[Goal]:
             0.45,
         ),
         Goal("Python API / runc's run", found(run, "Python API", "run"), found(run, "runc", "run"), 0.2),
+        Goal(
+            "Sandbox.run / 1.6 kernel floors and 1 ms",
+            found(boxes, "Sandbox.run", "run"),
+            floor and 1.6 * floor + 0.001,
+            1,
+        ),
+        Goal(
+            "Sandbox: create, run, close / podman run",
+            found(boxes, "Sandbox: create, run, close", "run"),
+            found(boxes, "podman run", "run"),
+            0.1,
+        ),
     ]
 
 
 def report(groups: dict[str, list[Case]]) -> None:
     for name, group in groups.items():
-        if name == "run":
-            base = found(group, "runc", "run")
-            rows = [["run of a static true", "median", "/ runc"]]
+        if name in ("run", "sandbox"):
+            base = found(group, "runc" if name == "run" else "kernel floor", "run")
+            rows = [["run of a static true", "median", "/ runc" if name == "run" else "/ floor"]]
             for case in group:
                 value = case.median("run")
                 rows.append([case.name, milliseconds(value), f"{value / base:.2f}" if value and base else "-"])
-            table("Whole runs", rows)
+            table("Whole runs" if name == "run" else "From a running Python program", rows)
         else:
             steps = cases.VERBS if name == "verbs" else SHORT
             rows = [["", *steps]]
@@ -136,7 +149,7 @@ def where_the_time_goes(group: list[Case]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description="Compare start-up with other runtimes.")
     parser.add_argument("--rounds", type=int, default=40, help="measured rounds per group (default: %(default)s)")
-    parser.add_argument("--only", action="append", metavar="GROUP", help="run, short, verbs or config; may be repeated")
+    parser.add_argument("--only", action="append", metavar="GROUP", help="run, short, verbs, config or sandbox")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("run it as root: runc and crun need it for the same namespaces")
@@ -159,9 +172,12 @@ def main() -> int:
                     print(f"\r{name}: {number}/{options.rounds} ", end="", file=sys.stderr, flush=True)
 
             interleave(group, options.rounds, progress)
+        rows = sandbox.throughput(scratch / "small", Path(states)) if "sandbox" in groups else None
     load = os.getloadavg()[0]
     print(f"\n{options.rounds} interleaved rounds per group, {os.cpu_count()} CPUs, load at the end {load:.1f}")
     report(groups)
+    if rows:
+        table("Many sandboxes", rows)
     return 1 if any(case.problem for group in groups.values() for case in group if case.name == "pyrunc") else 0
 
 

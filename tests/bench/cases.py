@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench import sandbox
 from tests.bench.measure import Case, Timings, reap, spawn
 from tests.support import programs
 from tests.support.config import default_config
@@ -140,6 +141,7 @@ def collect(scratch: Path, states: Path, large: dict[str, Any] | None) -> dict[s
     }
     groups["run"].append(Case("Python API", api(small, states / "api")))
     groups["run"].append(Case("Python API, no cgroup", api(small, states / "api", cgroup_manager="disabled")))
+    groups["sandbox"] = sandbox.cases(small, states, scratch, floor)
     if large is not None:
         bundle = make_bundle(scratch / "large", large, "true")
         large["linux"].pop("resources", None)  # limits cannot be applied without a cgroup

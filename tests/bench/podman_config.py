@@ -29,6 +29,27 @@ events_logger = "file"
 """
 
 
+class Podman:
+    """A podman with a store of its own below ``scratch``."""
+
+    def __init__(self, path: str, scratch: Path) -> None:
+        folders = (("--root", "store"), ("--runroot", "runroot"), ("--tmpdir", "tmpdir"))
+        self.settings = scratch / "containers.conf"
+        self.settings.write_text(CONTAINERS_CONF)
+        self.command = [
+            path, *(word for option, name in folders for word in (option, str(scratch / name))),
+            "--storage-driver", "vfs",
+        ]  # fmt: skip
+
+    @classmethod
+    def find(cls, scratch: Path) -> Podman | None:
+        path = shutil.which("podman", path=programs.PATH)
+        return cls(path, scratch) if path else None
+
+    def words(self, *command: str) -> tuple[str, ...]:
+        return ("env", f"CONTAINERS_CONF={self.settings}", *self.command, *command)
+
+
 def capture(scratch: Path, rootfs: Path) -> dict[str, Any] | None:
     """The config for ``podman run --network none`` of a rootfs, made independent of podman; None without
     podman."""
@@ -39,18 +60,9 @@ def capture(scratch: Path, rootfs: Path) -> dict[str, Any] | None:
     wrapper = scratch / "copying-runtime"
     wrapper.write_text(WRAPPER.format(copy=copy, runc=runc))
     wrapper.chmod(0o755)
-    settings = scratch / "containers.conf"
-    settings.write_text(CONTAINERS_CONF)
-    folders = (("--root", "store"), ("--runroot", "runroot"), ("--tmpdir", "tmpdir"))
-    store = [word for option, name in folders for word in (option, str(scratch / name))]
     wanted = ["run", "--rm", "--network", "none", "--rootfs", str(rootfs), "/bin/true"]
-    subprocess.run(
-        [podman, *store, "--storage-driver", "vfs", "--runtime", wrapper, *wanted],
-        env={**os.environ, "CONTAINERS_CONF": str(settings)},
-        stdin=subprocess.DEVNULL,
-        check=True,
-        timeout=60,
-    )
+    words = Podman(podman, scratch).words("--runtime", str(wrapper), *wanted)
+    subprocess.run(words, stdin=subprocess.DEVNULL, check=True, timeout=60)
     return independent(json.loads(copy.read_text()), scratch)
 
 
