@@ -7,6 +7,7 @@
 #define XATTR_LIST_LIMIT 65536 /* xattr(7) */
 #define XATTR_SIZE_LIMIT 65536
 #define COPY_LIMIT 5 /* of a file that changes meanwhile */
+#define COMPARED 16384 /* bytes at a time */
 #define SEEK_FROM_START 0
 #define SEEK_FROM_HERE 1
 #define SEEK_DATA_FROM 3
@@ -155,6 +156,31 @@ static long copy_contents(int from, int to, u64 size)
 	return done < 0 ? done : done > 0;
 }
 
+/* Whether the copy is what the file holds now. */
+static long differs(int from, int to, u64 size)
+{
+	u8 a[COMPARED], b[COMPARED];
+	long at = 0, end, n;
+	while ((u64)at < size && (at = sys(lseek, from, at, SEEK_DATA_FROM)) >= 0) {
+		end = sys(lseek, from, at, SEEK_HOLE_FROM);
+		for (; at < end; at += n) {
+			n = sys(pread64, from, a, end - at < COMPARED ? end - at : COMPARED, at);
+			if (n <= 0 || sys(pread64, to, b, n, at) != n || memcmp(a, b, (u64)n))
+				return n < 0 ? n : 1;
+		}
+		if (end < 0)
+			return end;
+	}
+	return at < 0 && at != -ENXIO ? at : 0;
+}
+
+/* A write that has begun has set the time already, and may go on for a while. */
+static bool is_recent(const struct statx *st)
+{
+	struct __kernel_timespec now;
+	return sys(clock_gettime, 0 /* CLOCK_REALTIME */, &now) < 0 || now.tv_sec - st->stx_mtime.tv_sec < 2;
+}
+
 static bool unchanged(const struct statx *a, const struct statx *b)
 {
 	return a->stx_size == b->stx_size && a->stx_mtime.tv_sec == b->stx_mtime.tv_sec &&
@@ -186,9 +212,11 @@ static long copy_moment(struct init *c, int from, int to, const char *source, co
 	for (u32 i = 0; i < COPY_LIMIT; i++) {
 		TRY(c, look(from, &before), "statx ", source);
 		TRY(c, sys(ftruncate, to, 0), "truncate ", path);
-		long wrong = TRY(c, copy_contents(from, to, before.stx_size), "copy ", source, " to ", path);
+		long wrong = TRY(c, copy_contents(from, to, before.stx_size), "copy ", source, " to ", path), other = 0;
+		if (!wrong && is_recent(&before))
+			other = TRY(c, differs(from, to, before.stx_size), "read ", source);
 		TRY(c, look(from, &after), "statx ", source);
-		if (!unchanged(&before, &after))
+		if (other || !unchanged(&before, &after))
 			continue;
 		if (wrong)
 			return FAIL(c, -EINVAL, source);
