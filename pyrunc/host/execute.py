@@ -71,6 +71,35 @@ def _cgroup_write(op: Op, _: Context) -> None:
     making.write(args[0], args[1], op.where)
 
 
+def _cgroup_write_if_there(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.write_if_there(args[0], args[1], op.where)
+
+
+def _cgroup_write_either(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.write_either(*args, where=op.where)
+
+
+def _cgroup_write_pair(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.write_pair(*args, where=op.where)
+
+
+def _cgroup_enable(op: Op, _: Context) -> None:
+    from pyrunc.host.cgroups import controllers
+
+    args: Any = op.args
+    controllers.enable(*args, where=op.where)
+
+
+def _cgroup_own(op: Op, _: Context) -> None:
+    from pyrunc.host.cgroups import ownership
+
+    args: Any = op.args
+    ownership.give(args[0], args[1], op.where)
+
+
 def _write_id_maps(op: Op, context: Context) -> None:
     from pyrunc.host import idmap
 
@@ -120,7 +149,12 @@ OPS: dict[str, Callable[[Op, Context], None]] = {
     "make_directory": _make_directory,
     "cgroup_create": _cgroup_create,
     "cgroup_copy": _cgroup_copy,
+    "cgroup_enable": _cgroup_enable,
     "cgroup_write": _cgroup_write,
+    "cgroup_write_if_there": _cgroup_write_if_there,
+    "cgroup_write_either": _cgroup_write_either,
+    "cgroup_write_pair": _cgroup_write_pair,
+    "cgroup_own": _cgroup_own,
     "write_id_maps": _write_id_maps,
     "new_id_maps": _new_id_maps,
     "oom_score_adj": _oom_score_adj,

@@ -44,6 +44,23 @@ REASONS = {
     ("clone", "EPERM"): ("", "new namespaces need CAP_SYS_ADMIN: run as root, or add a user namespace"),
     ("clone", "ENOSPC"): ("", "a limit of /proc/sys/user/max_*_namespaces is reached"),
     ("clone", "EUSERS"): ("", "user namespaces are nested too deeply"),
+    ("clone", "EAGAIN"): ("", "a limit of processes is reached: pids.limit, also of a cgroup above, or RLIMIT_NPROC"),
+    ("clone", "EBUSY"): (
+        "the container's cgroup gives controllers to others below it, and so takes no process",
+        "set linux.cgroupsPath to a cgroup of its own",
+    ),
+    ("clone", "EOPNOTSUPP"): (
+        "the container's cgroup is threaded, or below a threaded one",
+        "such a cgroup2 takes threads of a process that is in it already; set linux.cgroupsPath to another place",
+    ),
+    ("join_cgroup", "EBUSY"): (
+        "the cgroup gives controllers to others below it, and so takes no process",
+        "set linux.cgroupsPath to a cgroup of its own",
+    ),
+    ("join_cgroup", "EOPNOTSUPP"): (
+        "the cgroup is threaded, or below a threaded one",
+        "such a cgroup2 takes threads of a process that is in it already",
+    ),
     ("join_namespaces", "EINVAL"): ("not a namespace of that type, or one that cannot be entered", ""),
     ("fsmount", "EPERM"): ("", "the kernel does not let this user namespace mount that file system"),
     ("fsmount", "ENODEV"): ("unknown file system type", "see /proc/filesystems"),

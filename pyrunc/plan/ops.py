@@ -54,7 +54,12 @@ RUNTIME: Final = {
     "make_directory":     "path:s",                       # in the container's directory below the runtime root
     "cgroup_create":      "path:s",                       # mkdir -p; remembered for removal
     "cgroup_copy":        "path:s name:s",                # v1 cpuset: fill from the nearest filled ancestor
+    "cgroup_enable":      "path:s mount:s needed:l fields:l also:l",  # cgroup2: controllers; `also` if they can be had
     "cgroup_write":       "path:s value:s",               # path of the file
+    "cgroup_write_if_there": "path:s value:s",            # nothing to do where the kernel has no such file
+    "cgroup_write_either": "path:s value:s other:s other_value:s",  # the first file, or else the other one
+    "cgroup_write_pair":  "path:s value:s other:s other_value:s other_where:s",  # two limits that bound one another
+    "cgroup_own":         "path:s uid:i",                 # a cgroup2, with the files that a delegate may write
     "write_id_maps":      "uid:s gid:s setgroups:s",      # text of the maps; setgroups "" leaves it alone
     "new_id_maps":        "uid:l gid:l",                  # newuidmap/newgidmap arguments
     "oom_score_adj":      "value:i",

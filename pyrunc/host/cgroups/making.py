@@ -1,4 +1,4 @@
-"""Makes cgroups and writes to their files: the runtime ops cgroup_create, cgroup_copy and cgroup_write."""
+"""Makes cgroups and writes to their files: the runtime ops cgroup_create, cgroup_copy and cgroup_write…"""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ _HINTS = {
     errno.EBUSY: "more is in use than the new limit allows, or processes are in the cgroup",
     errno.EINVAL: "the kernel does not take this value here; an ancestor may allow less",
     errno.ERANGE: "the value is out of the kernel's range",
+    errno.ENODEV: "there is no such device, or it is nothing that this can be set for",
+    errno.ENOSPC: "processes would be left without a CPU or a memory node",
+    errno.EOPNOTSUPP: "this kernel or device does not do it",
 }
 
 
@@ -59,12 +62,56 @@ def write(path: str, value: str, where: str) -> None:
     _write(path, value, "cgroup_write", where)
 
 
+def write_if_there(path: str, value: str, where: str) -> None:
+    """The same, but for a kernel without such a file: there the value stands for what is the case anyway."""
+    try:
+        tree.write(path, value)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _failed(error, path, value, "cgroup_write_if_there", where) from error
+
+
+def write_either(path: str, value: str, other: str, other_value: str, *, where: str) -> None:
+    """To the first file, or to the other one where the kernel does not have the first; a failure names the one used."""
+    if files.exists(path):
+        _write(path, value, "cgroup_write_either", where)
+    else:
+        _write(other, other_value, "cgroup_write_either", where)
+
+
+def write_pair(path: str, value: str, other: str, other_value: str, other_where: str, *, where: str) -> None:
+    """Two limits of which the kernel holds each against the other: when it says EINVAL, the other one goes first."""
+    op = "cgroup_write_pair"
+    try:
+        tree.write(path, value)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise _failed(error, path, value, op, where) from error
+        try:
+            tree.write(other, other_value)
+        except OSError:
+            # Neither can be set: what was to come first is what the user has to look at.
+            raise _failed(error, path, value, op, where) from error
+        _write(path, value, op, where)
+    else:
+        _write(other, other_value, op, other_where)
+
+
 def _write(path: str, value: str, op: str, where: str) -> None:
     try:
         tree.write(path, value)
     except OSError as error:
-        what = f'write "{value}" to {path}'
-        raise failure.op_failed(error, what, op=op, where=where, hints=_HINTS) from error
+        raise _failed(error, path, value, op, where) from error
+
+
+def _failed(error: OSError, path: str, value: str, op: str, where: str) -> OpFailed:
+    from pyrunc.host.cgroups import controllers
+
+    code = failure.number(error)
+    hints = {**_HINTS, code: controllers.why_not(path, code) or _HINTS.get(code, "")}
+    # A value of several lines or none stays on one line of the message.
+    return failure.op_failed(error, f'write "{value.strip()}" to {path}', op=op, where=where, hints=hints)
 
 
 def copy(path: str, name: str, where: str) -> None:

@@ -1,0 +1,25 @@
+"""Gives a cgroup2 to a user: the runtime op cgroup_own (cgroups(7) "Cgroups delegation")."""
+
+from __future__ import annotations
+
+import posix
+
+from pyrunc.host import failure, files
+from pyrunc.host.cgroups import tree
+
+#: Names of the files that a delegate may write to, one a line, with the controllers' own; from Linux 4.15 on.
+DELEGATE = "/sys/kernel/cgroup/delegate"
+#: Where it is absent (config-linux.md "Cgroup ownership").
+_USUAL = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
+
+
+def give(path: str, uid: int, where: str) -> None:
+    """The directory and the kernel's list of files in it; the group stays.  A listed file that is absent is fine."""
+    names = tree.read(DELEGATE).split() or _USUAL
+    for name in (path, *(f"{path}/{name}" for name in names)):
+        try:
+            posix.chown(name, uid, -1, follow_symlinks=False)
+        except OSError as error:
+            if not files.exists(name):
+                continue
+            raise failure.op_failed(error, f"chown {name} to {uid}", op="cgroup_own", where=where) from error
