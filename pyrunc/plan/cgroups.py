@@ -7,21 +7,26 @@ process exists, and that process is born in its cgroups, so that nothing escapes
 from __future__ import annotations
 
 from pyrunc.plan import device_rules
+from pyrunc.plan.ops import Op
 from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyrunc.plan.builder import Builder
     from pyrunc.spec.types import Resources
 
-_MAX = "max"
+#: Controllers of cgroup2 that a container gets where it can have them, whatever its config says: what is reported of it
+#: comes from their files, and limits can be set later.
+_COMMON = ("cpu", "cpuset", "io", "memory", "pids")
 
 
 def create(b: Builder) -> None:
     facts = b.facts["cgroup"]
     linux = b.spec.get("linux") or {}
     resources = linux.get("resources") or {}
-    wanted = [name for name in ("memory", "cpu", "pids") if resources.get(name)]
+    wanted = [name for name, values in resources.items() if values and name != "devices"]
     if b.request["cgroup_manager"] == "disabled" or facts["mode"] == "none":
         why = "no cgroup file system is mounted" if facts["mode"] == "none" else "cgroups are disabled"
         for name in wanted:
@@ -34,10 +39,12 @@ def create(b: Builder) -> None:
         b.cgroups[controller] = mount.rstrip("/") + _path(b, controller)
     for directory in dict.fromkeys(b.cgroups.values()):
         b.on_runtime(where, "cgroup_create", directory)
-    if facts["mode"] == "v2":
-        _v2(b, resources)
-    else:
-        _v1(b, resources)
+    if "cpuset" in b.cgroups:
+        _fill_cpusets(b, resources)
+    _limits(b, resources if wanted else {})
+    _devices(b, resources)
+    if facts["mode"] == "v2" and b.new("cgroup"):
+        _delegate(b)
 
 
 def _optional(b: Builder) -> bool:
@@ -47,98 +54,81 @@ def _optional(b: Builder) -> bool:
 
 
 def _path(b: Builder, controller: str) -> str:
-    """Absolute paths start at the mount point; others below the cgroup of this process (config-linux.md)."""
+    """Absolute paths start at the mount point; others near the cgroup of this process (config-linux.md).
+
+    On v1 that is below it, on cgroup2 beside it: a cgroup with processes in it cannot give controllers to those below.
+    """
     path = (b.spec.get("linux") or {}).get("cgroupsPath") or ""
     if path.startswith("/"):
         return normal(path)
     own = b.facts["cgroup"]["own"].get(controller, "/")
+    if b.facts["cgroup"]["mode"] == "v2":
+        own = own.rpartition("/")[0]
     return normal(own + "/" + (path or b.request["id"]))
 
 
-def _write(b: Builder, where: str, controller: str, file: str, value: object) -> None:
-    directory = b.cgroups.get(controller)
-    if directory is None:
-        b.problem(f"linux.resources.{where}", f"this host has no {controller} cgroup controller")
-    else:
-        b.on_runtime(f"linux.resources.{where}", "cgroup_write", f"{directory}/{file}", str(value))
+def _fill_cpusets(b: Builder, resources: Resources) -> None:
+    """A new v1 cpuset is empty, and nothing can join it until both of its files have a value (cpuset(7)).
 
-
-def _v1(b: Builder, resources: Resources) -> None:
-    memory = resources.get("memory") or {}
-    cpu = resources.get("cpu") or {}
-    pids = resources.get("pids") or {}
-    if "cpuset" in b.cgroups:
-        # A new v1 cpuset is empty, and nothing can join it until both have a value (cpuset(7)).
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            b.on_runtime("linux.cgroupsPath", "cgroup_copy", b.cgroups["cpuset"], file)
-    for key, file in (("limit", "limit_in_bytes"), ("swap", "memsw.limit_in_bytes"),
-                      ("reservation", "soft_limit_in_bytes")):  # fmt: skip
-        if memory.get(key):
-            _write(b, f"memory.{key}", "memory", "memory." + file, memory[key])  # type: ignore[literal-required]
-    for key, controller, file in (
-        ("shares", "cpu", "cpu.shares"),
-        ("period", "cpu", "cpu.cfs_period_us"),
-        ("quota", "cpu", "cpu.cfs_quota_us"),
-        ("cpus", "cpuset", "cpuset.cpus"),
-        ("mems", "cpuset", "cpuset.mems"),
-    ):
-        if cpu.get(key):
-            _write(b, f"cpu.{key}", controller, file, cpu[key])  # type: ignore[literal-required]
-    if pids.get("limit"):
-        _write(b, "pids.limit", "pids", "pids.max", _limit(pids["limit"]))
-    _devices(b, resources)
-
-
-def _limit(value: int) -> object:
-    return _MAX if value < 0 else value
-
-
-def _v2(b: Builder, resources: Resources) -> None:
-    memory = resources.get("memory") or {}
-    cpu = resources.get("cpu") or {}
-    pids = resources.get("pids") or {}
-    if memory.get("limit"):
-        _write(b, "memory.limit", "", "memory.max", _limit(memory["limit"]))
-    if memory.get("swap"):
-        # The config counts memory and swap together, cgroup2 swap alone.
-        swap, limit = memory["swap"], memory.get("limit") or 0
-        if swap > 0 and limit <= 0:
-            b.problem("linux.resources.memory.swap", "needs memory.limit: it is the sum of both")
-        elif 0 < swap < limit:
-            b.problem("linux.resources.memory.swap", f"is less than memory.limit ({limit}): it is the sum of both")
-        else:
-            _write(b, "memory.swap", "", "memory.swap.max", _MAX if swap < 0 else swap - limit)
-    if memory.get("reservation"):
-        _write(b, "memory.reservation", "", "memory.low", _limit(memory["reservation"]))
-    if cpu.get("shares"):
-        _write(b, "cpu.shares", "", "cpu.weight", weight(cpu["shares"]))
-    if cpu.get("quota") or cpu.get("period"):
-        quota = cpu.get("quota") or -1
-        value = f"{_limit(quota)} {cpu['period']}" if cpu.get("period") else str(_limit(quota))
-        _write(b, "cpu.quota", "", "cpu.max", value)
+    What the config gives is written later; then only the cpusets above are filled, as a copy of all CPUs
+    could be refused where the config's own are not.
+    """
+    directory, mount = b.cgroups["cpuset"], b.facts["cgroup"]["mounts"]["cpuset"]
+    cpu: Mapping[str, object] = resources.get("cpu") or {}
     for key in ("cpus", "mems"):
-        if cpu.get(key):
-            _write(b, f"cpu.{key}", "", f"cpuset.{key}", cpu[key])
-    if pids.get("limit"):
-        _write(b, "pids.limit", "", "pids.max", _limit(pids["limit"]))
-    _devices(b, resources)
+        if not cpu.get(key):
+            b.on_runtime("linux.cgroupsPath", "cgroup_copy", directory, f"cpuset.{key}")
+        elif (above := directory.rpartition("/")[0]).startswith(mount):
+            b.on_runtime("linux.cgroupsPath", "cgroup_copy", above, f"cpuset.{key}")
 
 
-def weight(shares: int) -> int:
-    """cpu.weight for v1 shares: 2…262144 onto 1…10000, linear as runc before 1.4 and the kernel docs have it."""
-    return 1 + (min(max(shares, 2), 262144) - 2) * 9999 // 262142
+def _limits(b: Builder, resources: Resources) -> None:
+    """All resources but devices; on cgroup2 the controllers that they need come first."""
+    needs: dict[str, str] = {}
+    first = len(b.runtime)
+    if resources:
+        from pyrunc.plan import resources as module
+
+        writes = module.plan(resources, b.cgroups, b.facts["kernel"])
+        needs = writes.needs
+        b.problems += writes.problems
+        b.runtime += writes.ops
+        b.parent += writes.late
+    # On the hybrid layout cgroup2 has only what no hierarchy of v1 has, and nothing of it without a wish.
+    common = _COMMON if b.facts["cgroup"]["mode"] == "v2" else ()
+    if needs or common:
+        also = tuple(name for name in common if name not in needs)
+        mount = b.facts["cgroup"]["mounts"][""].rstrip("/")
+        args = (b.cgroups[""], mount, tuple(needs), tuple(needs.values()), also)
+        b.runtime.insert(first, Op("cgroup_enable", args, "linux.resources" if needs else "linux.cgroupsPath"))
 
 
 def _devices(b: Builder, resources: Resources) -> None:
-    rules = device_rules.rules(resources.get("devices") or ())
     if not b.facts["initial_userns"]:
         # The kernel lets nobody but the host's root change these; mknod is refused here anyway.
         return
-    if b.facts["cgroup"]["mode"] == "v2":
-        program = device_rules.program(rules)
-        b.on_host("linux.resources.devices", "device_filter", b.cgroups[""], program)
-        return
-    for rule in rules:
-        for line in rule.v1_lines():
-            file = "devices.allow" if rule.allow else "devices.deny"
-            _write(b, rule.where, "devices", file, line)
+    rules = device_rules.rules(resources.get("devices") or ())
+    directory = b.cgroups.get("devices")
+    if directory is not None:
+        for rule in rules:
+            for line in rule.v1_lines():
+                file = "devices.allow" if rule.allow else "devices.deny"
+                b.on_runtime(f"linux.resources.{rule.where}", "cgroup_write", f"{directory}/{file}", line)
+    elif "" in b.cgroups:
+        b.on_host("linux.resources.devices", "device_filter", b.cgroups[""], device_rules.program(rules))
+    else:
+        b.problem("linux.resources.devices", "this host has no devices cgroup controller")
+
+
+def _delegate(b: Builder) -> None:
+    """config-linux.md "Cgroup ownership": a container that may write to its cgroup2 owns it."""
+    for mount in b.spec.get("mounts") or ():
+        if (
+            mount.get("source") == "cgroup"
+            and normal(mount["destination"]) == "/sys/fs/cgroup"
+            and "ro" not in mount.get("options", ())
+        ):
+            from pyrunc.plan import delegation
+
+            delegation.apply(b)
+            return

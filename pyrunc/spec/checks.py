@@ -34,6 +34,14 @@ def check_annotations(spec: Spec) -> Iterator[Violation]:
         yield Violation("annotations", "a key must not be empty")
 
 
+def check_resources(spec: Spec) -> Iterator[Violation]:
+    resources = spec.get("linux", {}).get("resources", {})
+    if resources.keys() - {"devices", "pids"}:
+        from pyrunc.spec import resource_checks
+
+        yield from resource_checks.violations(resources)
+
+
 def check_isolation_syntax(spec: Spec) -> Iterator[Violation]:
     annotations = spec.get("annotations", {})
     if _isolated(annotations):
@@ -82,6 +90,7 @@ SPEC: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] =
     (("linux.maskedPaths", "linux.readonlyPaths"), mount_checks.check_masks),
     (("linux.devices",), mount_checks.check_devices),
     (("linux.resources.devices",), mount_checks.check_device_rules),
+    (("linux.resources",), check_resources),
     (("linux.cgroupsPath",), mount_checks.check_cgroups_path),
     (("linux.seccomp", "annotations"), linux_checks.check_seccomp),
     (("linux.memoryPolicy",), linux_checks.check_memory_policy),

@@ -47,6 +47,17 @@ def test_on_cgroup_v1_the_plan_writes_the_files_of_v1(bundle: str) -> None:
     compare(describe.text(plan(bundle, hosts.root_v1())), GOLDEN / f"{bundle}.v1.txt")
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_plan_writes_every_resource(version: str) -> None:
+    spec = load_spec((ROOT / "bundles/minimal/config.json").read_bytes())
+    spec["linux"]["resources"] = json.loads((GOLDEN / f"resources.{version}.json").read_text())
+    facts = hosts.root_v1() if version == "v1" else hosts.root_v2()
+    if version == "v1":
+        for name in ("hugetlb", "net_cls", "net_prio", "rdma"):
+            facts["cgroup"]["mounts"][name] = f"/sys/fs/cgroup/{name}"
+    compare(describe.text(create(spec, facts, hosts.request())), GOLDEN / f"resources.{version}.txt")
+
+
 def test_inside_a_user_namespace_sources_and_devices_are_opened_on_the_host_side() -> None:
     found = plan("userns", hosts.root_v2())
     stages = dict(zip((op.name for op in found.ops), describe.stages(found), strict=False))
