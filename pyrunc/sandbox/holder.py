@@ -56,6 +56,11 @@ class Holder:
         self, root: str, id: str, spec: Spec, data: bytes, *, cgroup_manager: str, warn: Callable[[str], None]
     ) -> None:
         """Create it.  ``data`` is the text of ``spec``, which is valid.  Raises SpecError, OpFailed, HostError."""
+        if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
+            raise HostError(
+                "this program ignores SIGCHLD, and the kernel would not tell it how its processes end",
+                hint="signal.signal(signal.SIGCHLD, signal.SIG_DFL)",
+            )
         null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         try:
             options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, pass_layers=True, hold=True)
@@ -251,8 +256,9 @@ class Holder:
 
     def forget(self) -> None:
         """In a child of the program that made it: give up what is open and nothing else."""
-        if self._socket is not None:
-            self._let_go()
+        # Threads that held them are not in the child.
+        self._closing, self._talking = _thread.allocate_lock(), _thread.allocate_lock()
+        self._let_go()
 
     def _let_go(self) -> None:
         if self._socket is not None:

@@ -239,6 +239,16 @@ def test_a_fork_bomb_ends_on_request(holder: Holder) -> None:
     assert program.end() is not None
 
 
+def test_a_report_that_nobody_reads_is_no_reason_to_end(holder: Holder) -> None:
+    program = holder.run("read x </dev/zero")
+    os.close(program.report)
+    holder.fds.remove(program.report)
+    holder.ask(END_GROUP, program.pid)
+    assert holder.run("exit 1").end() == 1
+    holder.end_all()
+    assert holder.pids() == []
+
+
 def test_a_group_ends_without_the_others(holder: Holder) -> None:
     other = holder.run("read x </dev/zero")
     program = holder.run("sh -c 'read x </dev/zero' & read x </dev/zero")

@@ -461,6 +461,16 @@ def test_a_forked_child_has_no_boxes_and_ends_none(root: Path, sandboxes: Sandbo
         os.close(pidfd)
 
 
+def test_a_program_that_ignores_sigchld_is_told_what_to_do(sandboxes: Sandboxes) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(pyrunc.HostError, match="ignores SIGCHLD"):
+            sandboxes()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert sandboxes.containers() == []
+
+
 def test_hundreds_are_alive_at_once(sandboxes: Sandboxes) -> None:
     """PYRUNC_TEST_BOXES=500 for the long version."""
     before = set(os.listdir("/proc/self/fd"))
