@@ -59,6 +59,7 @@ def build(bundle: Path) -> Path:
         (rootfs / name).chmod(0o1777)
     for name, text in ETC.items():
         (rootfs / "etc" / name).write_text(text)
+    (rootfs / "etc/hostname").write_text(config.get("hostname", "localhost") + "\n")
     if uses_host:
         link_usr(rootfs, config)
     else:

@@ -132,11 +132,13 @@ class Podman:
         done = enclosure.run([*self.base, "import", *changes, f"{directory}/image.tar", IMAGE], env=self.env)
         assert done.returncode == 0, done.stderr.decode()
 
-    def do(self, runtime: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """``podman --runtime RUNTIME ARGUMENTS``, whatever comes of it."""
-        command = [*self.base, "--runtime", runtime, *arguments]
+    def do(
+        self, runtime: str, *arguments: str, stdin: bytes = b"", flags: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[bytes]:
+        """``podman --runtime RUNTIME FLAGS ARGUMENTS``, whatever comes of it."""
+        command = [*self.base, "--runtime", runtime, *flags, *arguments]
         if arguments[0] in {"run", "create"}:
-            at = command.index(arguments[0]) + 1
+            at = len(command) - len(arguments) + 1
             command[at:at] = ["--cgroup-parent", self.cgroup]
         return self.enclosure.run(command, env=self.env, stdin=stdin)
 

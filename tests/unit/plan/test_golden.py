@@ -14,6 +14,7 @@ from pyrunc.plan import describe
 from pyrunc.plan.create import create
 from pyrunc.plan.ops import INIT
 from pyrunc.plan.wire import encode
+from pyrunc.spec import isolation
 from pyrunc.spec.load import load_spec
 from tests.unit.plan import hosts
 
@@ -28,7 +29,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 def plan(bundle: str, facts: HostFacts) -> Plan:
     spec = load_spec((ROOT / "bundles" / bundle / "config.json").read_bytes())
-    return create(spec, facts, hosts.request())
+    return create(spec, facts, hosts.request(isolation=isolation.wanted(spec, {})))
 
 
 def compare(found: str, golden: Path) -> None:

@@ -1,0 +1,122 @@
+"""A real containerd in an enclosure, with its own root, state and socket, and ctr to drive it.
+
+No network, no CRI: containers are made by ctr through the runc shim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+import time
+import uuid
+from typing import TYPE_CHECKING, Self
+
+from tests.callers.podman import remove_cgroups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.callers.enclosure import Enclosure
+
+IMAGE = "localhost/box:latest"
+
+# The state directory's path is part of sockets' paths, whose length is limited: it is in the enclosure's own /run.
+_CONFIG = """\
+version = 2
+root = "{directory}/root"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+address = "{socket}"
+"""
+_SOCKET = "/run/containerd/test.sock"
+
+
+class Containerd:
+    """``ctr`` runs a command of ctr; use as a context manager.
+
+    Whatever is left when the enclosure ends, ends with it: the daemon, its shims, containers and mounts.
+    """
+
+    def __init__(self, enclosure: Enclosure, directory: Path, runtime: str) -> None:
+        self.enclosure = enclosure
+        self.directory = directory
+        self.runtime = runtime
+        self.cgroup = f"/pyrunc-test-containerd-{uuid.uuid4().hex[:12]}"
+        config = directory / "config.toml"
+        config.write_text(_CONFIG.format(directory=directory, socket=_SOCKET))
+        self.env = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
+            "TMPDIR": os.fspath(directory),
+        }
+        self._log = (directory / "log").open("wb")
+        self._daemon = subprocess.Popen(
+            enclosure.argv(["containerd", "--config", str(config)]),
+            env=self.env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        deadline = time.monotonic() + 30
+        while (done := self.do("version")).returncode != 0:
+            log = (self.directory / "log").read_text()
+            assert self._daemon.poll() is None, log
+            assert time.monotonic() < deadline, f"{done.stderr.decode()}\n{log}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Before the enclosure's end."""
+        self._daemon.kill()  # nsenter; the daemon itself ends with the enclosure's first process
+        self._daemon.wait(timeout=30)
+        self._log.close()
+
+    def do(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """``ctr WORDS``, whatever comes of it."""
+        return self.enclosure.run(["ctr", "--address", _SOCKET, *words], env=self.env)
+
+    def ctr(self, *words: str) -> str:
+        """``ctr WORDS``, which must succeed; what it printed."""
+        done = self.do(*words)
+        log = (self.directory / "log").read_text()[-2000:]
+        assert done.returncode == 0, f"ctr {' '.join(words)}\n{done.stderr.decode()}\n{log}"
+        return done.stdout.decode()
+
+    def load(self, rootfs: Path, *, user: str) -> str:
+        """Import a directory as an image that runs as ``user``; its name."""
+        archive = self.directory / "image.tar"
+        archive.write_bytes(image(rootfs, user))
+        self.ctr("image", "import", str(archive))
+        return IMAGE
+
+    def remove_cgroups(self) -> None:
+        """After the enclosure's end."""
+        remove_cgroups(self.cgroup)
+
+
+def image(rootfs: Path, user: str) -> bytes:
+    """A docker-archive of one layer, which ctr imports like an OCI one."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        tar.add(rootfs, arcname=".")
+    digest = hashlib.sha256(layer.getvalue()).hexdigest()
+    config = {
+        "architecture": "arm64" if os.uname().machine == "aarch64" else "amd64",
+        "os": "linux",
+        "config": {"User": user, "Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, data in (
+            ("layer.tar", layer.getvalue()),
+            ("config.json", json.dumps(config).encode()),
+            ("manifest.json", json.dumps(manifest).encode()),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return archive.getvalue()
