@@ -22,6 +22,12 @@ _NUMBER_LIMIT = 0o77777777777  # 8 GiB
 _SECOND = 1_000_000_000
 _ASCII = bytes(byte if byte < 0x80 else 0x3F for byte in range(256))
 
+#: name mode uid gid size mtime chksum typeflag linkname magic+version uname+gname devmajor devminor prefix.  The
+#: checksum counts itself as blanks; names of owners are the host's, which mean nothing in an image.
+_BLOCK = (
+    b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" + b" " * 8 + b"%b%bustar\x0000" + bytes(64) + b"%07o\0%07o\0" + bytes(167)
+)
+
 
 class Member:
     """One object: ``name`` and ``link`` are paths in the archive, ``mtime`` counts nanoseconds."""
@@ -99,33 +105,23 @@ def _decimal(nanoseconds: int) -> bytes:
 
 
 def _block(member: Member, name: bytes, kind: bytes, size: int) -> bytes:
-    fields = b"".join(
-        (
-            _old(name).ljust(_NAME_LIMIT, b"\0"),
-            _octal(member.mode, 8),
-            _octal(min(member.uid, _ID_LIMIT), 8),
-            _octal(min(member.gid, _ID_LIMIT), 8),
-            _octal(min(size, _NUMBER_LIMIT), 12),
-            _octal(min(max(member.mtime // _SECOND, 0), _NUMBER_LIMIT), 12),
-            b" " * 8,  # the checksum counts itself as blanks
-            kind,
-            _old(member.link).ljust(_NAME_LIMIT, b"\0"),
-            b"ustar\x0000",
-            bytes(64),  # names of owner and group: the host's, which mean nothing in an image
-            _octal(member.device[0], 8),
-            _octal(member.device[1], 8),
-        )
-    ).ljust(BLOCK, b"\0")
-    return fields[:148] + b"%06o\0 " % sum(fields) + fields[156:]
+    fields = _BLOCK % (
+        _old(name),
+        member.mode,
+        min(member.uid, _ID_LIMIT),
+        min(member.gid, _ID_LIMIT),
+        min(size, _NUMBER_LIMIT),
+        min(max(member.mtime // _SECOND, 0), _NUMBER_LIMIT),
+        kind,
+        _old(member.link),
+        *member.device,
+    )
+    return b"%b%06o\0 %b" % (fields[:148], sum(fields), fields[156:])
 
 
 def _old(path: bytes) -> bytes:
     """A path as the old field can hold it; where that is not all of it, a record says the rest."""
-    return path[:_NAME_LIMIT].translate(_ASCII)
-
-
-def _octal(number: int, width: int) -> bytes:
-    return b"%0*o\0" % (width - 1, number)
+    return path[:_NAME_LIMIT].translate(_ASCII).ljust(_NAME_LIMIT, b"\0")
 
 
 def _bytes(name: str) -> bytes:
