@@ -11,7 +11,7 @@ import os
 import time
 from threading import Lock
 
-from pyrunc.sandbox.box import DEVNULL, Sandbox
+from pyrunc.sandbox.box import DEVNULL, READ_LIMIT, Sandbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class AsyncSandbox:
     async def write(self, path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
         await _settled(lambda: self.box.write(path, data, mode=mode))
 
-    async def read(self, path: Path, **limit: Any) -> bytes:
-        return await _settled(lambda: self.box.read(path, **limit))
+    async def read(self, path: Path, *, max_bytes: int | str = READ_LIMIT) -> bytes:
+        return await _settled(lambda: self.box.read(path, max_bytes=max_bytes))
 
     async def listdir(self, path: Path = ".") -> list[str]:
         return await _settled(lambda: self.box.listdir(path))

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 #: For the streams of ``popen``: the numbers of subprocess.
 PIPE, STDOUT, DEVNULL = -1, -2, -3
 
-_READ_LIMIT = 64 << 20
+#: Bytes that ``read`` takes of a file unless told otherwise.
+READ_LIMIT = 64 << 20
 
 
 class Sandbox:
@@ -155,7 +156,7 @@ class Sandbox:
         content = data.encode() if isinstance(data, str) else named("data", data, as_bytes)
         files.write(self._holder, path, content, mode)
 
-    def read(self, path: Path, *, max_bytes: int | str = _READ_LIMIT) -> bytes:
+    def read(self, path: Path, *, max_bytes: int | str = READ_LIMIT) -> bytes:
         """What is in a file, as the sandbox's user sees it; HostError when that is more than ``max_bytes``.
 
         Only of regular files: a FIFO or a device that a program has put there instead is refused.

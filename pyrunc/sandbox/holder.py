@@ -17,7 +17,7 @@ import weakref
 from _struct import pack
 
 from pyrunc.errors import HostError, PyruncError, StateError
-from pyrunc.host import files, helper, process, unmount
+from pyrunc.host import cgroups, files, helper, process, unmount
 from pyrunc.host.cgroups import tree
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import destroy
@@ -201,7 +201,11 @@ class Holder:
                         hint="the sandbox was killed as a whole")  # fmt: skip
 
     def kill(self) -> None:
-        """Kill the first process, and with it all others.  ``close`` has to follow."""
+        """Kill the first process, and with it all others.  ``close`` has to follow.
+
+        Those of its cgroups first: it ends them itself while it ends, and they may leave it no time for that.
+        """
+        cgroups.signal_all(self.state["cgroups"], _signal.SIGKILL)
         try:
             process.signal(self.state["pid"], self.state["start_time"], _signal.SIGKILL)
         except ProcessLookupError:
@@ -278,11 +282,12 @@ def _owner(spec: Spec) -> int | None:
     return None if uid == posix.geteuid() else uid
 
 
-def _memory_events(spec: Spec, cgroups: Mapping[str, str]) -> str:
+def _memory_events(spec: Spec, directories: Mapping[str, str]) -> str:
     """The file that counts what was killed; "" without a limit."""
     if not (spec["linux"].get("resources") or {}).get("memory"):
         return ""
-    return cgroups["memory"] + "/memory.oom_control" if "memory" in cgroups else cgroups[""] + "/memory.events"
+    on_v1 = "memory" in directories
+    return directories["memory"] + "/memory.oom_control" if on_v1 else directories[""] + "/memory.events"
 
 
 def _await(fd: int, deadline: float) -> None:

@@ -122,13 +122,12 @@ class Run:
             try:
                 self._holder.end_all()
             except PyruncError:
-                # It did not answer, and was killed for that, or it was closed: what follows collects this end, too,
-                # and whoever uses the sandbox again is told.
+                # It did not answer, and was killed for that, or it was closed: whoever uses it again is told.
                 self._holder.kill()
-        returncode, usage = -9, Usage()
-        if self.process is not None:
-            # After end_all the end is there, or about to be; without it, ``serve`` has seen it.
-            returncode, usage = self.process.wait() if self.late else self.process.collect(), self.process.usage
+        returncode = -9
+        if self.process is not None and (not self.late or self._is_over(self.process)):
+            returncode = self.process.collect()
+        usage = Usage() if self.process is None else self.process.usage
         ended = time.monotonic()
         self.stdio.drain()
         out, err = self.stdio.sinks
@@ -144,6 +143,14 @@ class Run:
             run=ended - self._executed,
             usage=usage,
         )
+
+    def _is_over(self, process: Process) -> bool:
+        """Whether a program that was killed has ended: what hangs in the kernel is left to itself."""
+        try:
+            process.wait(_KILL_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     def _text(self, data: bytearray) -> bytes | str:
         return bytes(data) if self._encoding is None else data.decode(self._encoding, self._errors)
@@ -171,6 +178,8 @@ class Run:
         finally:
             self.stdio.close()
 
+
+_KILL_SECONDS = 10
 
 _WISHES = frozenset(
     ("input", "timeout", "env", "cwd", "max_output", "on_stdout", "on_stderr", "text", "encoding", "errors")

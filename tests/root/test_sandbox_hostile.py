@@ -117,6 +117,25 @@ def test_a_fork_bomb_ends_at_its_timeout(box: Sandbox) -> None:
     assert members(box) == []
 
 
+def test_a_first_process_that_hardly_gets_to_run_still_ends_all_others(box: Sandbox) -> None:
+    script = """
+import os
+os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))
+os.setpriority(os.PRIO_PROCESS, 1, 19)
+for _ in range(30):
+    if os.fork() == 0:
+        os.setsid()
+        break
+while True:
+    pass
+"""
+    started = time.monotonic()
+    result = box.run(["python3", "-c", script], timeout=1)
+    assert (result.timed_out, result.returncode) == (True, -9)
+    assert time.monotonic() - started < 20
+    assert members(box) == []
+
+
 def test_a_stopped_program_ends_at_its_timeout(box: Sandbox) -> None:
     result = box.run(sh("kill -STOP $$"), timeout=0.3)
     assert (result.timed_out, result.returncode) == (True, -9)
