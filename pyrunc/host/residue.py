@@ -61,9 +61,12 @@ def _is_there(entry: Entry) -> bool:
     fd, name = _parent(base, path)
     try:
         found = posix.stat(name, dir_fd=fd, follow_symlinks=False)
+        if stat.S_IFMT(found.st_mode) == kind and (not inode or (found.st_dev, found.st_ino) == (device, inode)):
+            return True
+        # What is there may be a mount of the host, over the object.
+        return posix.readlink(f"/proc/self/fd/{fd}").rstrip("/") + "/" + name in probe.mount_points()
     finally:
         posix.close(fd)
-    return stat.S_IFMT(found.st_mode) == kind and (not inode or (found.st_dev, found.st_ino) == (device, inode))
 
 
 def mount_points(entries: Iterable[Entry]) -> set[tuple[str, str]]:

@@ -163,6 +163,21 @@ struct place {
 	char parent[PATH_LIMIT], name[NAME_LIMIT + 1];
 };
 
+/* A path that needs no walk, as a walk would have it: relative, without empty components and dots. */
+static void tidy(const char *path, char out[PATH_LIMIT])
+{
+	u32 used = 0;
+	for (; *path; path++) {
+		bool starts = !used || out[used - 1] == '/';
+		if (starts && (*path == '/' || (*path == '.' && (path[1] == '/' || !path[1]))))
+			continue;
+		out[used++] = *path;
+	}
+	if (used && out[used - 1] == '/')
+		used--;
+	out[used] = 0;
+}
+
 /* Opens the parent of `path`, created where it is absent. */
 static long open_parent(struct init *c, const char *path, struct place *p)
 {
@@ -186,7 +201,7 @@ static long open_parent(struct init *c, const char *path, struct place *p)
 	if (!has_dots(wanted)) {
 		fd = open_below(c, wanted, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 		if (fd >= 0)
-			memcpy(p->parent, wanted, start + 1);
+			tidy(wanted, p->parent);
 		if (fd != -ENOENT && fd != -ELOOP && fd != -ENOTDIR)
 			return fd;
 	}

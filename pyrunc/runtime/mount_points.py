@@ -108,23 +108,30 @@ def _remove(root: str, id: str, entries: list[Entry], failures: list[str]) -> li
     unused = [entry for entry in found if entry[:2] not in used]
     if unused:
         perform([Op("remove", entry, "") for entry in unused], lambda text: failures.append(text.removeprefix(": ")))
-    # Directories that were not empty: another container may have made its mount points in there.
-    full = residue.present(unused, [])
-    needed = _needed(root, id, full) if full else []
-    return [entry for entry in reversed(found) if entry[:2] in used or entry in needed]
+    kept = [entry for entry in found if entry[:2] in used]
+    # Directories that were not empty: another container's mount points may be in there.
+    full = residue.present(unused[::-1], [])
+    if full:
+        needed = {_place(entry) for entry in kept} | _of_others(root, id)
+        kept += [entry for entry in full if any(place.startswith(_place(entry) + "/") for place in needed)]
+    return [entry for entry in entries if entry in kept]
 
 
-def _needed(root: str, id: str, entries: list[Entry]) -> list[Entry]:
-    """Those in which another container's mount points are."""
-    others = set()
+def _place(entry: Entry) -> str:
+    return f"{entry[0]}/{entry[1]}"
+
+
+def _of_others(root: str, id: str) -> set[str]:
+    """What the other containers have made."""
+    found = set()
     store = Store(root)
     for name in store.ids():
         if name != id:
             try:
-                others |= {entry[0] + "/" + entry[1] for entry in store.load(name).get("made") or ()}
+                found |= {_place(entry) for entry in store.load(name).get("made") or ()}
             except StateError:
                 continue  # it is on its way in or out, or damaged: it says nothing
-    return [entry for entry in entries if any(place.startswith(f"{entry[0]}/{entry[1]}/") for place in others)]
+    return found
 
 
 def _open_left(root: str) -> int:

@@ -111,6 +111,8 @@ def test_what_is_made_below_the_rootfs_is_told_before_and_after(init: Path, root
 
     outcome = drive(init, ops(*rooted(rootfs), MAKERS[maker]("/a/b")), answer=look).check()
     assert said(outcome) == [(kind, "0", path) for path in ("a", "a/b") for kind in (MAKING, CREATED)]
+    further = drive(init, ops(*rooted(rootfs), MAKERS[maker]("//a/.//c"))).check()
+    assert said(further) == [(MAKING, "0", "a/c"), (CREATED, "0", "a/c")], "the parent is there and needs no walk"
     making = [message.value for message in outcome.messages if message.kind == MAKING]
     assert making == seen
     again = drive(init, ops(*rooted(rootfs), MAKERS[maker]("/a/b"))).check()
