@@ -46,6 +46,7 @@ class Containerd:
         self.enclosure = enclosure
         self.directory = directory
         self.runtime = runtime
+        self.socket = _SOCKET
         self.cgroup = f"/pyrunc-test-containerd-{uuid.uuid4().hex[:12]}"
         config = directory / "config.toml"
         config.write_text(_CONFIG.format(directory=directory, socket=_SOCKET))

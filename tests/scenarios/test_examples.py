@@ -1,0 +1,105 @@
+"""The commands of the examples' READMEs print what the READMEs say.
+
+They run one after the other as they stand there, from a copy of the checkout's bundles, in an enclosure with a
+podman and a containerd of its own; ``./dev`` is a stand-in that knows ``path``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.callers.enclosure import Enclosure
+from tests.callers.podman import Podman, remove_cgroups
+from tests.scenarios.containerd import Containerd
+from tests.support.command import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.needs(
+    "root", "busybox", "overlay", "podman", "conmon", "containerd", "ctr", "nsenter", "unshare", "cgroup1", "libseccomp"
+)
+
+BUNDLES = Path(__file__).parents[2] / "bundles"
+NAMES = sorted(path.parent.name for path in BUNDLES.glob("*/README.md"))
+
+_PODMAN = """\
+#!/bin/sh
+# Containers go to a cgroup of the test's own.
+for word; do
+    shift
+    case $word in run) set -- "$@" run --cgroup-parent {cgroup} ;; *) set -- "$@" "$word" ;; esac
+done
+exec env {env} {base} "$@"
+"""
+_CTR = """\
+#!/bin/sh
+[ "$1" = run ] && shift && set -- run --cgroup {cgroup}/$$ "$@"
+exec {ctr} --address {socket} "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Iterator[Callable[[str], str]]:
+    """Run a command line in the checkout's copy: what it printed to both streams."""
+    directory = tmp_path_factory.mktemp("examples")
+    checkout = directory / "checkout"
+    shutil.copytree(BUNDLES, checkout / "bundles", ignore=shutil.ignore_patterns("rootfs", "__pycache__"))
+    commands = directory / "commands"
+    commands.mkdir()
+
+    def program(path: Path, text: str) -> None:
+        path.write_text(text)
+        path.chmod(0o755)
+
+    program(checkout / "dev", f"#!/bin/sh\necho {pyrunc}\n")
+    with Enclosure(directory) as enclosure, Containerd(enclosure, directory, str(pyrunc)) as containerd:
+        podman = Podman(enclosure, directory, str(pyrunc))
+        env = shlex.join(f"{name}={value}" for name, value in podman.env.items())
+        real = shlex.join([shutil.which("podman") or "podman", *podman.base[1:]])
+        program(commands / "podman", _PODMAN.format(cgroup=podman.cgroup, env=env, base=real))
+        ctr = shutil.which("ctr") or "ctr"
+        program(commands / "ctr", _CTR.format(cgroup=containerd.cgroup, ctr=ctr, socket=containerd.socket))
+        path = f"{commands}:{pyrunc.parent}:{os.environ['PATH']}"
+
+        def shell(line: str) -> str:
+            script = f"cd {checkout} && exec 2>&1\n{line}"
+            done = run(*enclosure.argv(["sh", "-c", script]), env={**os.environ, "PATH": path}, status=None)
+            return done.stdout
+
+        yield shell
+        for name in shell("pyrunc list -q").split():
+            shell(f"pyrunc delete --force {name}")
+    remove_cgroups(podman.cgroup)
+    containerd.remove_cgroups()
+
+
+def steps(readme: str) -> list[tuple[str, str]]:
+    """(command line, what it prints) of each prompt in the console blocks; a command goes on behind ``> ``."""
+    found: list[tuple[str, str]] = []
+    for block in re.findall(r"^```console\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            command, said = found[-1] if found else ("", "")
+            if line.startswith("$ "):
+                found.append((line[2:], ""))
+            elif line.startswith("> ") and not said:
+                found[-1] = (f"{command}\n{line[2:]}", "")
+            else:
+                found[-1] = (command, f"{said}{line}\n")
+    return found
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_of_the_readme_prints_what_it_says(name: str, shell: Callable[[str], str]) -> None:
+    found = steps((BUNDLES / name / "README.md").read_text())
+    assert len(found) > 5
+    seen = [(command, shell(command)) for command, _ in found]
+    assert seen == found
