@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     Value = TypeVar("Value")
 
-_SHOWN = 80
+#: Characters of a value; a path has room.
+_SHOWN = 400
 
 
 class Problems:

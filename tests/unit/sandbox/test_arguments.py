@@ -104,7 +104,7 @@ def test_an_unknown_limit_is_answered_with_those_there_are() -> None:
 
 def test_a_long_value_is_cut() -> None:
     (line,) = said(memory="x" * 1000)
-    assert line == f'memory="{"x" * 79}…: {BYTES}'
+    assert line == f'memory="{"x" * 399}…: {BYTES}'
 
 
 def test_a_name_that_is_no_utf8_cannot_be_shared() -> None:
