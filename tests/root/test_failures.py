@@ -1,4 +1,6 @@
-"""Failure costs nothing: each op of the hello plan fails once, and nothing is left behind.
+"""Failure costs nothing: each op of a plan fails once, and nothing is left behind.
+
+The plans are that of the hello bundle, and that of one with all the annotations of pyrunc's own.
 
 The ops of pyrunc-init fail through its test build (``fail=INDEX:ERRNO``), those of the runtime through
 their entry in ``pyrunc.host.execute.OPS``; both in a process of their own that is the command line.
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.root.box import Box, wait_for_exit
+from tests.root.box import Box, contents, wait_for_exit
 from tests.support.bundles import Bundle
 from tests.support.canary import outer_mounts
 from tests.support.command import run
@@ -55,7 +57,7 @@ posix._exit(main(sys.argv[4:]))
 
 
 class Hello:
-    """The hello bundle, its plan, and the command line that fails on demand."""
+    """A bundle, its plan, and the command line that fails on demand."""
 
     def __init__(self, bundle: Path, init: Path, plan: list[dict[str, Any]]) -> None:
         self.bundle = bundle
@@ -82,8 +84,30 @@ class Hello:
             box.runtime = original
 
 
-@pytest.fixture(scope="module")
-def hello(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Hello:
+#: What makes the hello bundle another one: its annotations.
+ANNOTATIONS = {
+    "hello": {},
+    "isolated": {"tmp": "private", "workspace": "/new/work", "rootfs": "ephemeral", "cow": "/in/file:/in/directory"},
+    "isolated over a plain rootfs": {"tmp": "private", "workspace": "/host/new/work", "cow": "/in/file:/in/directory"},
+}
+
+
+def isolated(bundle: Path, annotations: dict[str, str]) -> None:
+    """Add annotations, and bind mounts of a directory of the host that need mount points."""
+    host = bundle / "host"
+    (host / "inner").mkdir(parents=True)
+    (host / "file").write_text("of the host")
+    config = json.loads((bundle / "config.json").read_text())
+    config["annotations"] = {f"io.pyrunc.{name}": value for name, value in annotations.items()}
+    for destination, source in {"/in/file": "host/file", "/in/directory": "host/inner", "/host": "host"}.items():
+        mount = {"destination": destination, "type": "bind", "source": str(bundle / source), "options": ["bind"]}
+        config["mounts"].append(mount)
+    config["mounts"].append({"destination": "/host/new/tmpfs", "type": "tmpfs", "source": "tmpfs"})
+    (bundle / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture(scope="module", params=ANNOTATIONS)
+def hello(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Hello:
     from pyrunc.native import build
 
     directory = tmp_path_factory.mktemp("hello")
@@ -91,6 +115,8 @@ def hello(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Hello:
     run(
         sys.executable, REPOSITORY / "bundles/rootfs.py", REPOSITORY / "bundles/hello", "--output", directory / "bundle"
     )
+    if ANNOTATIONS[request.param]:
+        isolated(directory / "bundle", ANNOTATIONS[request.param])
     plan = json.loads(run(pyrunc, "plan", "--format", "json", "--bundle", directory / "bundle").stdout)
     return Hello(directory / "bundle", Path(init), plan["ops"])
 
@@ -114,7 +140,8 @@ def check_nothing_left(box: Box, hello: Hello, mounts: dict[str, str], what: str
         left.append(f"{what}: state {sorted(os.listdir(box.root / box.id))}")
     left += [f"{what}: cgroup {path}" for path in box.cgroups()]
     after = outer_mounts()
-    left += [f"{what}: {line}" for key, line in after.items() if key not in mounts and str(hello.bundle) in line]
+    ours = str(hello.bundle), box.id
+    left += [f"{what}: {line}" for key, line in after.items() if key not in mounts and any(o in line for o in ours)]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and entry.name != str(os.getpid()):
             try:
@@ -139,7 +166,7 @@ def test_each_op_of_the_init_may_fail(hello: Hello, new_hello: Callable[[], Box]
     wrong = []
     for index in range(chunk, len(ops), CHUNKS):
         box = new_hello()
-        before = sorted(os.listdir(hello.bundle / "rootfs"))
+        before = contents(hello.bundle)
         mounts = outer_mounts()
         what = f"op {index} {names[index]} ({ops[index]['where']})"
         result = hello.command(box, "create", "--bundle", str(hello.bundle), "ID", fail=f"{index}:{errno.EDQUOT}")
@@ -162,8 +189,8 @@ def test_each_op_of_the_init_may_fail(hello: Hello, new_hello: Callable[[], Box]
                 wait_for_exit(pid)
             box.delete("--force")
         wrong += check_nothing_left(box, hello, mounts, what)
-        if sorted(os.listdir(hello.bundle / "rootfs")) != before:
-            wrong.append(f"{what}: the rootfs has changed")
+        if contents(hello.bundle) != before:
+            wrong.append(f"{what}: the bundle has changed")
     assert not wrong, "\n".join(wrong)
 
 
@@ -172,10 +199,13 @@ def test_each_op_of_the_runtime_may_fail(hello: Hello, new_hello: Callable[[], B
     for index, op in enumerate(hello.ops(runtime=True)):
         box = new_hello()
         mounts = outer_mounts()
+        before = contents(hello.bundle)
         what = f"op {index} {op['op']} ({op['where']})"
         result = hello.command(
             box, "create", "--bundle", str(hello.bundle), "ID", fail_runtime=f"{index}:{errno.EDQUOT}"
         )
+        if contents(hello.bundle) != before:
+            wrong.append(f"{what}: the bundle has changed")
         if result.status != 1:
             wrong.append(f"{what}: ended with {result.status}: {result.stderr}")
         wrong += check_nothing_left(box, hello, mounts, what)
