@@ -171,13 +171,14 @@ def mapped_root(mappings: Any) -> int:
 
 
 def rootless(config: Any) -> Any:
-    """The same config for an ordinary user: a user namespace with that user as its root, and nothing that
-    needs more."""
-    linux = config["linux"]
+    """The same config for an ordinary user: a user namespace in which that user is the process's, and nothing
+    that needs more."""
+    linux, user = config["linux"], config["process"]["user"]
     if not any(entry["type"] == "user" for entry in linux["namespaces"]):
         linux["namespaces"].append({"type": "user"})
-    linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
-    linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
+    linux["uidMappings"] = [{"containerID": user["uid"], "hostID": os.geteuid(), "size": 1}]
+    linux["gidMappings"] = [{"containerID": user["gid"], "hostID": os.getegid(), "size": 1}]
+    user.pop("additionalGids", None)  # nor is any of these mapped
     linux.pop("resources", None)  # the user's cgroup may not be writable
     for mount in config["mounts"]:
         # Only one group is mapped, so devpts cannot give its terminals to tty.

@@ -135,12 +135,12 @@ def workspace(b: Builder) -> None:
 
 def _owner(b: Builder, key: str, id: int) -> int:
     """An id of the container as the file system's mounter has to say it."""
-    if not on_host(b) or "user" not in b.namespaces:
-        return id
     mappings: list[IDMapping] = (b.spec.get("linux") or {}).get(f"{key}Mappings") or []  # type: ignore[assignment]
+    if "user" not in b.namespaces or (not on_host(b) and not mappings):
+        return id
     for mapping in mappings:
         if mapping["containerID"] <= id < mapping["containerID"] + mapping["size"]:
-            return mapping["hostID"] + id - mapping["containerID"]
+            return mapping["hostID"] + id - mapping["containerID"] if on_host(b) else id
     b.problem(f"process.user.{key}", f"{id} is not mapped in linux.{key}Mappings: it could not own the workspace")
     return id
 
