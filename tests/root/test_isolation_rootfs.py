@@ -276,6 +276,19 @@ def test_killed_it_is_deleted_with_its_layer(box: Box) -> None:
     box.nothing_left()
 
 
+def test_a_damaged_state_keeps_no_layer_from_being_removed(box: Box) -> None:
+    isolate(box, rootfs="ephemeral", workspace="/work").bundle.args("/bin/true")
+    box.create()
+    box.start()
+    box.until_stopped()
+    cgroups = box.cgroups()
+    (box.root / box.id / "state.json").write_text("{")
+    box.delete("--force")
+    for path in reversed(cgroups):
+        path.rmdir()  # nobody knows of them any more
+    box.nothing_left()
+
+
 def test_the_container_cannot_see_where_its_layer_is(box: Box) -> None:
     isolate(box, rootfs="ephemeral", workspace="/work", tmp="private")
     said = shell(box, f"cat /proc/self/mountinfo /proc/mounts; find / -xdev -name '*{box.id}*'; find / -name upper")
