@@ -83,6 +83,9 @@ REASONS = {
 
 
 def name(errno: int) -> str:
+    """The kernel's symbol, "" for 0; of two that the C library has for one number, that one."""
+    if errno == numbers.EOPNOTSUPP:
+        return "EOPNOTSUPP"
     return numbers.errorcode.get(errno, f"errno {errno}") if errno else ""
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.root.box import Box
+from tests.support.requirements import cgroup_mounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.support.bundles import Bundle
 
@@ -47,3 +48,20 @@ def box(new_box: NewBox) -> Box:
 def sleeper(new_box: NewBox) -> Box:
     """A running container that sleeps."""
     return new_box(*FOREVER).started()
+
+
+@pytest.fixture
+def with_hugetlb() -> Iterator[Path]:
+    """The top of a cgroup2 that has the controller hugetlb, which may be enabled there: that is taken back."""
+    mounts = cgroup_mounts()
+    top = Path(mounts.get("", "/nowhere"))
+    if "hugetlb" in mounts or "hugetlb" not in _words(top / "cgroup.controllers"):
+        pytest.skip("this machine has no cgroup2 with hugetlb")
+    before = _words(top / "cgroup.subtree_control")
+    yield top
+    if "hugetlb" not in before:
+        (top / "cgroup.subtree_control").write_text("-hugetlb")
+
+
+def _words(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []

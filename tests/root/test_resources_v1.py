@@ -293,27 +293,6 @@ def test_what_this_host_cannot_limit_is_refused_before_anything_is_made(box: Box
     box.nothing_left()
 
 
-def hugetlb() -> Path | None:
-    """cgroup2 beside v1 with a controller of its own: hugetlb, where v1 does not have it."""
-    mounts = cgroup_mounts()
-    if "" not in mounts or "hugetlb" in mounts:
-        return None
-    top = Path(mounts[""])
-    return top if "hugetlb" in (top / "cgroup.controllers").read_text().split() else None
-
-
-@pytest.fixture
-def with_hugetlb() -> Iterator[Path]:
-    """The top of cgroup2; what has been enabled there is taken back."""
-    top = hugetlb()
-    if top is None:
-        pytest.skip("this machine has no cgroup2 with hugetlb beside cgroup v1")
-    before = (top / "cgroup.subtree_control").read_text().split()
-    yield top
-    if "hugetlb" not in before:
-        (top / "cgroup.subtree_control").write_text("-hugetlb")
-
-
 def test_on_the_hybrid_layout_cgroup2_limits_what_v1_cannot(with_hugetlb: Path, new_box: Callable[..., Box]) -> None:
     resources = {
         "hugepageLimits": [{"pageSize": "2MB", "limit": 8 * MIB}],
