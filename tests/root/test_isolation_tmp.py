@@ -192,6 +192,15 @@ def test_an_annotation_is_stronger_than_the_flag(box: Box) -> None:
     assert shell(box, MOUNT, flags=("--private-tmp=size=1m",)).endswith("size=2048k\n")
 
 
+def test_a_plan_names_who_has_asked_for_it(box: Box) -> None:
+    with_flag = box.command("plan", "--bundle", box.bundle, flags=("--private-tmp",)).stdout
+    assert [line.split()[2] for line in with_flag.splitlines() if line.endswith("# --private-tmp")] == [
+        "target", "fsmount", "attach",
+    ]  # fmt: skip
+    with_annotation = isolate(box, tmp="private").command("plan", "--bundle", box.bundle).stdout
+    assert with_annotation == with_flag.replace("# --private-tmp", '# annotations["io.pyrunc.tmp"]')
+
+
 def test_a_container_that_is_merely_created_has_it_already(box: Box) -> None:
     isolate(box, tmp="private").create()
     pid = box.state()["pid"]
