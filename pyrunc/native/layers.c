@@ -77,6 +77,15 @@ static long make_upper(struct init *c, int layer, int lower, const char *path)
 	return copy_attributes(c, from, upper, &st, path);
 }
 
+/* In a user namespace overlayfs notes in user.* attributes what it has replaced.  Where it cannot, it mounts all the
+ * same, and a directory that was deleted cannot be made again.  A tmpfs takes them from Linux 6.6 on. */
+static long takes_notes(struct init *c, int layer)
+{
+	held_fd work = (int)TRY(c, sys(openat, layer, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open work");
+	TRY(c, sys(fsetxattr, work, "user.note", "", 0, 0), "keep user.* attributes on a tmpfs, as an overlay must");
+	return TRY(c, sys(fremovexattr, work, "user.note"), "fremovexattr");
+}
+
 /* overlayfs takes its directories by path; these lead to what the slots hold, whatever their own paths do by now. */
 static long set_directory(int fs, const char *key, long fd, const char *below)
 {
@@ -99,6 +108,8 @@ static long op_overlay(struct init *c, const struct argument *a)
 	held_fd fs = (int)TRY(c, sys(fsopen, "overlay", FSOPEN_CLOEXEC), "fsopen overlay");
 	for (u32 i = 0; done == 0 && i < a[A_OVERLAY_OPTIONS].n; i++) {
 		const char *option = next_string(&cursor);
+		if (streq(option, "userxattr"))
+			TRY(c, takes_notes(c, (int)layer), NULL);
 		done = set_option(fs, option);
 		if (done < 0)
 			return fs_failed(c, done, fs, "fsconfig for overlay:", option);

@@ -129,6 +129,18 @@ def test_a_file_system_that_cannot_be_below_is_named(init: Path, place: Path, tm
 
 
 @pytest.mark.needs("overlay")
+def test_a_layer_that_takes_no_notes_of_an_overlay_in_a_user_namespace_is_refused(init: Path, lower: Path) -> None:
+    # As a tmpfs before Linux 6.6.
+    program = (
+        *own_mounts(),
+        ("open", LOWER, str(lower), O_PATH | O_DIRECTORY),
+        ("fsmount", LAYER_SLOT, "ramfs", "ramfs", (), 0, -1),
+        ("overlay", OVER, LOWER, LAYER_SLOT, ("source=overlay", "userxattr"), 0),
+    )
+    outcome = drive(init, ops(*program))
+    assert outcome.failed(errno.EOPNOTSUPP) == "keep user.* attributes on a tmpfs, as an overlay must"
+
+
 def test_an_option_that_the_overlay_does_not_know_is_named(init: Path, lower: Path, place: Path) -> None:
     program = [list(op) for op in overlay(lower, place)]
     program[5][4] = ("nonsense=1",)

@@ -1,4 +1,4 @@
-"""The commands of the examples' READMEs print what the READMEs say.
+"""The commands of the examples' READMEs, and of the documents on private state, print what these say.
 
 They run one after the other as they stand there, from a copy of the checkout's bundles, in an enclosure with a
 podman and a containerd of its own; ``./dev`` is a stand-in that knows ``path``.
@@ -27,8 +27,14 @@ pytestmark = pytest.mark.needs(
     "root", "busybox", "overlay", "podman", "conmon", "containerd", "ctr", "nsenter", "unshare", "cgroup1", "libseccomp"
 )
 
-BUNDLES = Path(__file__).parents[2] / "bundles"
-NAMES = sorted(path.parent.name for path in BUNDLES.glob("*/README.md"))
+CHECKOUT = Path(__file__).parents[2]
+BUNDLES = CHECKOUT / "bundles"
+#: Where commands are, and the heading of the only section that is looked at ("": all of it).
+TEXTS = {
+    **{str(path.relative_to(CHECKOUT)): "" for path in sorted(BUNDLES.glob("*/README.md"))},
+    "docs/isolation.md": "",
+    "README.md": "Private state over shared input",
+}
 
 _PODMAN = """\
 #!/bin/sh
@@ -81,10 +87,10 @@ def shell(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Iterator[Ca
     containerd.remove_cgroups()
 
 
-def steps(readme: str) -> list[tuple[str, str]]:
+def steps(text: str) -> list[tuple[str, str]]:
     """(command line, what it prints) of each prompt in the console blocks; a command goes on behind ``> ``."""
     found: list[tuple[str, str]] = []
-    for block in re.findall(r"^```console\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL):
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
             command, said = found[-1] if found else ("", "")
             if line.startswith("$ "):
@@ -97,9 +103,12 @@ def steps(readme: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", NAMES)
-def test_each_command_of_the_readme_prints_what_it_says(name: str, shell: Callable[[str], str]) -> None:
-    found = steps((BUNDLES / name / "README.md").read_text())
-    assert len(found) > 5
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_command_prints_what_the_text_says(name: str, shell: Callable[[str], str]) -> None:
+    text = (CHECKOUT / name).read_text()
+    if TEXTS[name]:
+        text = text.partition(f"\n## {TEXTS[name]}\n")[2].partition("\n## ")[0]
+    found = steps(text)
+    assert len(found) > 4
     seen = [(command, shell(command)) for command, _ in found]
     assert seen == found
