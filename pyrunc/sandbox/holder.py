@@ -49,7 +49,8 @@ class Holder:
     """A running container without a program of its own.  Threads may use it at the same time."""
 
     __slots__ = (
-        "_closing", "_memory", "_running", "_socket", "_talking", "_warn", "layers", "owner", "record", "spec", "state",
+        "_closing", "_memory", "_running", "_socket", "_starting", "_talking", "_warn", "layers", "owner", "record",
+        "spec", "state",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,7 @@ class Holder:
         self.owner = _owner(spec)
         self._memory = _memory_events(spec, self.state["cgroups"])
         self._running: weakref.WeakSet[Process] = weakref.WeakSet()
+        self._starting = 0  # programs that were asked for and are not executed yet
         self._socket: _socket.socket | None = talk.init.socket
         self._closing = _thread.allocate_lock()
         self._talking = _thread.allocate_lock()
@@ -99,39 +101,45 @@ class Holder:
         """
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         report, their_report = posix.pipe2(posix.O_CLOEXEC)
+        started = None
         try:
             try:
                 memfd = helper.sealed("program", encode(program))
                 try:
                     rights = pack("=6i", theirs.fileno(), their_report, memfd, *stdio)
-                    self._send(pack("=2i", _START, 0), rights)
+                    with self._closing:
+                        self._send(pack("=2i", _START, 0), rights)
+                        self._starting += 1
                 finally:
                     posix.close(memfd)
             finally:
                 theirs.close()
                 posix.close(their_report)
-            number, pidfd, sent = self._hear(ours, program, deadline)
-        except BaseException:
-            posix.close(report)
-            raise
+            try:
+                number, pidfd, sent = self._hear(ours, program, deadline)
+                started = Process(args, number, pidfd, report)
+            finally:
+                with self._closing:
+                    self._starting -= 1
+                    if started is not None:
+                        self._running.add(started)
         finally:
             ours.close()
-        started = Process(args, number, pidfd, report)
-        with self._closing:
-            self._running.add(started)
+            if started is None:
+                posix.close(report)
         return started, sent
 
     def _send(self, request: bytes, rights: bytes = b"") -> None:
+        """Ask the first process for something; the caller holds ``_closing``."""
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
-        with self._closing:
-            if self._socket is None:
-                raise self.ended()
-            try:
-                self._socket.sendmsg([request], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
-            except (BrokenPipeError, ConnectionResetError):
-                raise self.ended() from None
-            except BlockingIOError:
-                raise HostError("its first process does not take requests", where=self.record.id) from None
+        if self._socket is None:
+            raise self.ended()
+        try:
+            self._socket.sendmsg([request], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self.ended() from None
+        except BlockingIOError:
+            raise HostError("its first process does not take requests", where=self.record.id) from None
 
     def _hear(self, talk: _socket.socket, program: list[Op], deadline: float | None) -> tuple[int, int, int]:
         """Pid in the sandbox and pidfd of the new process, and what it has sent."""
@@ -154,11 +162,12 @@ class Holder:
             if not number:
                 raise self.ended()
         except BaseException as error:
-            if isinstance(error, TimedOut) and number:
-                self.end_group(number)
             for fd in (pidfd, sent):
                 if fd >= 0:
                     posix.close(fd)
+            if number and not isinstance(error, PyruncError):
+                with self._closing:
+                    self._send(pack("=2i", _END_GROUP, number))
             raise
         return number, pidfd, sent
 
@@ -167,38 +176,43 @@ class Holder:
                           "process was killed", where=self.record.id)  # fmt: skip
 
     def end(self, program: Process | None) -> None:
-        """Kill a program and what it has started: everything, unless another program runs that was started here."""
-        with self._closing:
-            others = [other for other in self._running if other is not program]
-        if all(other.poll() is not None for other in others):
-            self.end_all()
-        elif program is not None:
-            self.end_group(program.number)
-
-    def end_group(self, number: int) -> None:
-        """Kill a program that was started here, and what has stayed in its process group."""
-        self._send(pack("=2i", _END_GROUP, number))
+        """Kill a program and what it has started: everything, unless another one runs or is being started."""
+        with self._talking:
+            with self._closing:
+                others = [other for other in self._running if other is not program]
+                alone = not self._starting and all(other.poll() is not None for other in others)
+                if alone:
+                    # A program that is asked for from now on is started when this is done.
+                    self._send(pack("=2i", _END_ALL, 0))
+                elif program is not None:
+                    self._send(pack("=2i", _END_GROUP, program.number))
+            if alone:
+                self._wait_for_all()
 
     def end_all(self) -> None:
         """Kill every process but the first; returns when they are gone.  StateError if the sandbox has ended."""
         with self._talking:
-            self._send(pack("=2i", _END_ALL, 0))
-            talk = self._socket
-            if talk is None:
-                raise self.ended()
-            poller = select.poll()
-            poller.register(talk.fileno(), select.POLLIN)
-            if poller.poll(_END_SECONDS * 1000):
-                try:
-                    if talk.recv(1):
-                        return
-                except ConnectionResetError:
-                    pass
-                raise self.ended()
-        # A process that hangs in the kernel, or a first process that a payload keeps from running.
-        self.kill()
-        raise HostError("its processes did not end when they were killed", where=self.record.id,
-                        hint="the sandbox was killed as a whole")  # fmt: skip
+            with self._closing:
+                self._send(pack("=2i", _END_ALL, 0))
+            self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        """Until the first process has answered; the caller holds ``_talking``, so that it is not closed meanwhile."""
+        talk = self._socket
+        assert talk is not None
+        poller = select.poll()
+        poller.register(talk.fileno(), select.POLLIN)
+        if not poller.poll(_END_SECONDS * 1000):
+            # A process that hangs in the kernel, or a first process that a payload keeps from running.
+            self.kill()
+            raise HostError("its processes did not end when they were killed", where=self.record.id,
+                            hint="the sandbox was killed as a whole")  # fmt: skip
+        try:
+            answered = talk.recv(1)
+        except ConnectionResetError:
+            answered = b""
+        if not answered:
+            raise self.ended()
 
     def kill(self) -> None:
         """Kill the first process, and with it all others.  ``close`` has to follow.

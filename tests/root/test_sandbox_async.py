@@ -191,3 +191,18 @@ def test_nothing_is_left_of_it(root: Path) -> None:
     threads = threading.active_count()
     play(scene())
     assert threading.active_count() == threads
+
+
+def test_a_cancelled_start_does_not_end_one_that_has_just_begun(root: Path) -> None:
+    async def scene() -> None:
+        async with AsyncSandbox(root=root) as box:
+            for number in range(40):
+                first = asyncio.create_task(box.run(["sleep", "1000"]))
+                await asyncio.sleep(number / 20_000)
+                first.cancel()
+                second = asyncio.create_task(box.run(sh("sleep 0.02; echo fine")))
+                with pytest.raises(asyncio.CancelledError):
+                    await first
+                assert (await second).stdout == b"fine\n"
+
+    play(scene())
