@@ -251,30 +251,40 @@ class Creation:
         notify.send(self.spec, self.state, machine.CREATING, self.state["pid"], fd)
 
     def _undo(self, error: BaseException, context: execute.Context, rootfs: str) -> None:
-        """Take everything back; what cannot be is added to the error."""
+        """Take everything back, whatever else fails; what cannot be is added to the error."""
         notes: list[str] = []
-        try:
-            self.talk.abort()
-            if self.state["joined_mounts"]:
-                from pyrunc.runtime import joined_mounts
-
-                joined_mounts.detach(self.state["joined_mounts"], rootfs, self.warn)
-            layers.detach(self.record.directory, self.warn)
-            notes += mount_points.remove(files.parent(self.record.directory), self.record.id, self.state["made"])
-            notes += execute.undo(context)
-            if isinstance(error, PyruncError) and error.where.startswith("hooks."):
-                # runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks.
-                from pyrunc.runtime.destroy import poststop
-
-                poststop(self.state, self.warn)
-        except (PyruncError, OSError) as another:
-            notes.append(str(another))
-        finally:
-            self.record.remove()
-            self.record.close()
+        root = files.parent(self.record.directory)
+        steps = [
+            self.talk.abort,
+            lambda: self._leave_joined(rootfs),
+            lambda: layers.detach(self.record.directory, self.warn),
+            lambda: notes.extend(mount_points.remove(root, self.record.id, self.state["made"])),
+            lambda: notes.extend(execute.undo(context)),
+            lambda: self._poststop(error),
+            self.record.remove,
+        ]
+        for step in steps:
+            try:
+                step()
+            except (PyruncError, OSError) as another:
+                notes.append(str(another))
+        self.record.close()
         if isinstance(error, PyruncError):
             for note in notes:
                 error.add(note)
+
+    def _leave_joined(self, rootfs: str) -> None:
+        if self.state["joined_mounts"]:
+            from pyrunc.runtime import joined_mounts
+
+            joined_mounts.detach(self.state["joined_mounts"], rootfs, self.warn)
+
+    def _poststop(self, error: BaseException) -> None:
+        """runtime.md "Lifecycle": after a failed hook, go on at the deletion, with its hooks."""
+        if isinstance(error, PyruncError) and error.where.startswith("hooks."):
+            from pyrunc.runtime.destroy import poststop
+
+            poststop(self.state, self.warn)
 
 
 def _after_start(program: list[Op]) -> list[tuple[int, str, str]]:
