@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _ATTRIBUTES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
 #: What the kernel's defaults may say otherwise: all that a container has written lies in its upper directory as it is.
 _OVERLAY = ("source=overlay", "redirect_dir=off", "metacopy=off", "index=off")
+#: Powers of two.
+_UNITS, _PAGE = {"": 0, "k": 10, "m": 20, "g": 30}, 12
+#: Whatever the size: for the directories and mount points of a layer that is meant to be small.
+_LEAST_INODES = 1024
 #: In a user namespace overlayfs keeps its notes in user.* attributes, and the rest is off.
 _OVERLAY_USERNS = ("source=overlay", "userxattr")
 
@@ -50,7 +54,12 @@ def _adder(b: Builder) -> Callable[..., None]:
 
 
 def _size(size: str) -> tuple[str, ...]:
-    return (f"size={size}",) if size else ()
+    """A tmpfs's limits.  Empty files take no page, so that a size alone would leave them without a limit."""
+    if not size or size.endswith("%"):
+        return (f"size={size}",) if size else ()  # by itself the kernel allows an inode for every second page of memory
+    digits = size.rstrip("kmg")
+    pages = (int(digits) << _UNITS[size[len(digits) :]]) >> _PAGE
+    return f"size={size}", f"nr_inodes={max(pages, _LEAST_INODES)}"
 
 
 def _layer(b: Builder, where: str, options: Iterable[str]) -> tuple[str, int]:
@@ -101,6 +110,15 @@ def private_tmp(b: Builder) -> None:
     slot = b.slot()
     b.on_container(where, "fsmount", slot, "tmpfs", "tmpfs", ("mode=1777", *_size(wish["size"])), _ATTRIBUTES, -1)
     b.on_container(where, "attach", slot, place)
+    b.expected["/tmp"] = (where, slot)
+
+
+def confirm(b: Builder) -> None:
+    """When all mounts stand: each of ours is where its path leads, unless the config mounts over that very path."""
+    covered = {normal(mount["destination"]) for mount in b.spec.get("mounts") or ()} if "/tmp" in b.expected else set()
+    for path, (where, slot) in b.expected.items():
+        if path != "/tmp" or path not in covered:
+            b.on_container(where, "expect_mount", slot, path)
 
 
 def workspace_path(b: Builder) -> str:
@@ -131,6 +149,7 @@ def workspace(b: Builder) -> None:
     _keep(b, where, layer, {"kind": "workspace", "destination": destination, "lower": "", "path": path, "slot": tree})
     place = target(b, where, destination, CREATE_DIR, flags=TARGET_NOT_ROOT, field="")
     b.on_container(where, "attach", tree, place)
+    b.expected[destination] = (where, tree)
 
 
 def _owner(b: Builder, key: str, id: int) -> int:

@@ -153,7 +153,7 @@ def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
             "type": "tmpfs",
             "source": "tmpfs",
             # Read-only when the nodes are there.  Not nodev, and a few pages are enough for directories and links.
-            "options": ["nosuid", "noexec", "mode=755", "size=64k", "ro"],
+            "options": ["nosuid", "noexec", "mode=755", "size=64k", "nr_inodes=1024", "ro"],
         },
         {
             "destination": "/dev/pts",
@@ -169,7 +169,7 @@ def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
             "destination": "/dev/shm",
             "type": "tmpfs",
             "source": "shm",
-            "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"],
+            "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=64m", "nr_inodes=16384"],
         },
         {
             "destination": "/dev/mqueue",

@@ -354,3 +354,28 @@ def test_a_run_that_is_interrupted_does_not_end_another(box: Sandbox) -> None:
         box.run(sh("sleep 2000 & echo x; sleep 2000"), on_stdout=refuse)
     eventually(lambda: members(box) == [other.pid])
     assert other.poll() is None
+
+
+def test_empty_files_are_limited_like_what_is_in_them(sandboxes: Sandboxes) -> None:
+    box = sandboxes(workspace=("/work", "1m"), tmp="1m", writable="1m", user=0, timeout=60)
+    script = """
+import errno, os
+def fill(where):
+    number = 0
+    try:
+        while number < 20000:
+            os.close(os.open(f"{where}/{number}", os.O_CREAT | os.O_WRONLY))
+            number += 1
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, (where, error)
+    for made in range(number):
+        os.unlink(f"{where}/{made}")
+    return number
+for where in ("/work", "/tmp", "/dev/shm", "/var"):
+    print(where, fill(where))
+"""
+    result = box.run(["python3", "-c", script], text=True)
+    assert result.returncode == 0, result.stderr
+    found = dict(line.split() for line in result.stdout.splitlines())
+    assert all(0 < int(found[where]) <= 1024 for where in ("/work", "/tmp", "/var")), found
+    assert 0 < int(found["/dev/shm"]) <= 16384, found

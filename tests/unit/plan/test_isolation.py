@@ -177,6 +177,27 @@ def test_sizes_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "inodes"),
+    [
+        ("64m", ["nr_inodes=16384"]),
+        ("1G", ["nr_inodes=262144"]),
+        ("8192k", ["nr_inodes=2048"]),
+        ("16777217", ["nr_inodes=4096"]),
+        ("1", ["nr_inodes=1024"]),
+        ("999999999g", ["nr_inodes=262143999737856"]),
+        ("10%", []),
+        ("", []),
+    ],
+)
+def test_a_size_in_bytes_limits_the_number_of_files_too(size: str, inodes: list[str]) -> None:
+    value = f",size={size}" if size else ""
+    found = plan({"tmp": f"private{value}", "workspace": f"/work{value}", "rootfs": f"ephemeral{value}"})
+    for name in ("tmp", "workspace", "rootfs"):
+        (op,) = [op for op in asked(found, name) if op.name == "fsmount"]
+        assert [option for option in op.args[3] if option.startswith("nr_inodes")] == inodes  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
     ("mounts", "order"),
     [
         ([], ["/work"]),
