@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pyrunc.state.store import Record, State
 
-#: How long the kernel may take to end a killed process.
-KILL_SECONDS = 10
+#: How long the kernel may take to end a killed process: with the last one of a mount namespace, millions of files go.
+KILL_SECONDS = 60
 
 
 def stop(state: State) -> None:

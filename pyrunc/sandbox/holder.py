@@ -255,7 +255,7 @@ class Holder:
         try:
             poller = select.poll()
             poller.register(pidfd, select.POLLIN)
-            if not poller.poll(_END_SECONDS * 1000):
+            if not poller.poll(destroy.KILL_SECONDS * 1000):
                 raise HostError(f"process {pid} does not end", where=self.record.id,
                                 hint="it may hang in the kernel: see /proc/PID/stack")  # fmt: skip
             posix.waitpid(pid, 0)
@@ -267,7 +267,7 @@ class Holder:
     def oom_kills(self) -> int:
         """How often the kernel has killed something in the container because the memory limit was reached."""
         if self._memory:
-            for line in tree.read(self._memory).splitlines():
+            for line in tree.read(self._memory).split("\n"):
                 if line.startswith("oom_kill "):
                     return int(line[9:])
         return 0
