@@ -12,7 +12,7 @@ import stat
 from pyrunc.errors import SpecError
 from pyrunc.host import failure
 from pyrunc.sandbox import arguments as args
-from pyrunc.sandbox import skeleton
+from pyrunc.sandbox import exposure, skeleton
 from pyrunc.sandbox.problems import Problems, shown
 from pyrunc.spec.mount_checks import is_bind, normal
 
@@ -77,7 +77,7 @@ def find(arguments: Arguments, root: str) -> Base:
         found = _host(arguments, root)
     else:
         path = os.path.realpath(arguments.rootfs)
-        reason = _not_a_directory(path)
+        reason = _not_a_directory(path) or exposure.reason(path, below=False)
         if reason:
             problems.add("rootfs", arguments.rootfs, reason)
         elif os.path.exists(path + "/config.json"):
@@ -97,8 +97,11 @@ def _unusable(share: Share) -> str:
     """Why the source of a share cannot be given to a box; "" if it can."""
     try:
         mode = os.stat(share.source).st_mode
+        exposed = exposure.reason(share.source, below=share.directory)
     except OSError as error:
         return failure.reason(error)
+    if exposed:
+        return exposed
     if share.directory:
         return "" if stat.S_ISDIR(mode) else "is not a directory: it belongs into files"
     if stat.S_ISDIR(mode):
@@ -130,9 +133,13 @@ def _bundle(problems: Problems, arguments: Arguments, path: str) -> Base | None:
     try:
         config = bundle.load(path)[0]
         rootfs = bundle.check_rootfs(config, path)
+        exposed = exposure.reason(rootfs, below=False)
     except SpecError as error:
         lines = [f"rootfs={shown(arguments.rootfs)}: config.json: {violation}" for violation in error.violations]
         problems.lines += lines
+        return None
+    if exposed:
+        problems.add("rootfs", arguments.rootfs, f"config.json: root.path: {exposed}")
         return None
     process = config["process"]
     env = tuple(process.get("env") or ())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyrunc.errors import UsageError
+from pyrunc.host import probe
 from pyrunc.sandbox import arguments, base
 
 if TYPE_CHECKING:
@@ -59,6 +60,41 @@ def test_every_source_that_cannot_be_shared_is_told(tmp_path: Path, rootfs: Path
         f'mounts["{where}/file/x"]: {where}/file/x: not a directory',
         f'rootfs="{where}/rootfs/absent": no such file or directory',
     ]
+
+
+WHOLE = "would show the box the whole host"
+PROCESSES = "would show the box the host's processes"
+
+
+def test_the_whole_host_is_refused_by_whatever_name(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/")
+    for path in ("//", "///", "/proc/self/root", f"{tmp_path}/link", "/usr/.."):
+        with pytest.raises(UsageError, match=f"rootfs=.*{WHOLE}"):
+            find(tmp_path, rootfs=path)
+        assert said(tmp_path, mounts={path: "/x"})[0].endswith(WHOLE)
+    (tmp_path / "bundle").mkdir()
+    bundle = make_bundle(tmp_path / "bundle", root={"path": "/"})
+    assert said(tmp_path, rootfs=bundle) == [f'rootfs="{bundle}": config.json: root.path: {WHOLE}']
+
+
+def test_what_the_kernel_shows_of_the_host_is_refused(tmp_path: Path) -> None:
+    lines = said(tmp_path, mounts={"/proc": "/x", "/proc/sys": "/y", "/sys": "/z"}, files={"/proc/version": "/v"})
+    assert lines == [
+        'files["/proc/version"]: /proc/version: ' + PROCESSES,
+        'mounts["/proc"]: /proc: ' + PROCESSES,
+        'mounts["/proc/sys"]: /proc/sys: ' + PROCESSES,
+        'mounts["/sys"]: /sys: would show the box the host\'s devices',
+    ]
+    assert said(tmp_path, rootfs="/proc/self") == ['rootfs="/proc/self": ' + PROCESSES]
+
+
+def test_a_directory_in_which_procfs_is_mounted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b" / "proc").mkdir(parents=True)
+    escaped = str(tmp_path).replace(" ", "\\040") + "/a\\040b/proc"
+    line = f"99 1 0:999 / {escaped} rw,relatime shared:1 - proc proc rw\n"
+    monkeypatch.setattr(probe, "read", lambda _: line)
+    where = f"{tmp_path}/a b"
+    assert said(tmp_path, mounts={where: "/x"}) == [f'mounts["{where}"]: {where}: {PROCESSES}, in {where}/proc']
 
 
 def test_a_socket_can_be_shared(tmp_path: Path, rootfs: Path) -> None:
