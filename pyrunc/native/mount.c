@@ -223,6 +223,19 @@ static long op_attach(struct init *c, const struct argument *a)
 	return TRY(c, move_onto((int)tree, (int)place), "move_mount ", path_of(c, slot), " to ", path_of(c, target));
 }
 
+/* A symlink of the rootfs may have led a mount to where a later one covers it. */
+static long op_expect_mount(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_EXPECT_MOUNT_PATH].s;
+	struct statx wanted, found;
+	TRY(c, look((int)TRY(c, slot_fd(c, a[A_EXPECT_MOUNT_SLOT].i, "mount"), NULL), &wanted), "statx of the mount");
+	held_fd fd = (int)TRY(c, open_below(c, path, O_PATH, 0), "open ", path);
+	TRY(c, look(fd, &found), "statx ", path);
+	if (wanted.stx_mnt_id != found.stx_mnt_id)
+		return FAIL(c, -EBUSY, path, " is a symlink in the rootfs, and leads to where something else is mounted");
+	return 0;
+}
+
 /* Kept as a detached clone, not as the descriptor of a file: after pivot_root that file's mount is gone. */
 static long op_open_null(struct init *c, const struct argument *a)
 {

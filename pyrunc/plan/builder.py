@@ -45,6 +45,7 @@ class Builder:
         "container",
         "copies",
         "deferred",
+        "expected",
         "facts",
         "host",
         "host_opens",
@@ -76,6 +77,7 @@ class Builder:
         self.warnings: list[Violation] = []  # what the config asks for and cannot have, where the spec tolerates it
         self.isolation = request["isolation"]
         self.layers: list[Layer] = []
+        self.expected: dict[str, tuple[str, int]] = {}  # path -> the annotation and the slot of the mount it leads to
         self.copies = ""  # where the tmpfs for copies of files is
         self.layer_count = 0  # names given out in the container's directory
         self.setgroups_denied = False  # by the kernel, in the container's user namespace

@@ -75,6 +75,8 @@ def apply(b: Builder) -> None:
             file_system(b, where, mount, destination, options)
         if index == workspace_at:
             isolation.workspace(b)
+    if b.expected:
+        isolation.confirm(b)
 
 
 def target(

@@ -102,6 +102,7 @@ INIT: Final = {
     "clone_mount":        "slot:n source:n flags:i:open_tree",
     "mount_attr":         "slot:n set:i:mount_attr clear:i:mount_attr propagation:i:mount recursive:i userns:n",
     "attach":             "slot:n target:n",
+    "expect_mount":       "slot:n path:s",                # what the path leads to now is that mount
     "copy_up":            "source:n slot:n",              # copy what the target holds into a detached tmpfs
     "mkdir":              "path:s mode:i:octal uid:i gid:i",
     "mknod":              "path:s mode:i:mknod major:i minor:i uid:i gid:i",
@@ -120,6 +121,7 @@ INIT: Final = {
     "hostname":           "name:s",
     "domainname":         "name:s",
     "rlimit":             "resource:i:rlimit soft:i hard:i",
+    "descriptors":        "least:i",                      # room for the first process of a sandbox
     "scheduler":          "policy:i flags:i nice:i priority:i runtime:i deadline:i period:i",
     "io_priority":        "value:i",
     "cpu_affinity":       "mask:b",

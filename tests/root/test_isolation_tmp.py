@@ -174,6 +174,18 @@ def test_a_mount_through_a_symlink_in_the_image_is_on_top_of_it(box: Box, tmp_pa
     assert shell(isolate(box, tmp="private"), "cat /tmp/a") == "from the host\n"
 
 
+@pytest.mark.parametrize("link", ["/data", "/data/below", "/dev/shm", "/proc/self"])
+def test_a_symlink_to_where_the_config_mounts_something_is_refused(box: Box, tmp_path: Path, link: str) -> None:
+    (tmp_path / "host/below").mkdir(parents=True)
+    (box.bundle.rootfs / "tmp").rmdir()
+    (box.bundle.rootfs / "tmp").symlink_to(link)
+    box.bundle.mount("/data", "bind", tmp_path / "host", "bind").args("/bin/touch", "/tmp/mine")
+    said = isolate(box, tmp="private").run(status=1).stderr
+    assert said.startswith('pyrunc: annotations["io.pyrunc.tmp"]: /tmp is a symlink in the rootfs')
+    assert os.listdir(tmp_path / "host/below") == []
+    box.nothing_left()
+
+
 def test_in_a_user_namespace_it_belongs_to_root_inside(box: Box) -> None:
     in_user_namespace(isolate(box, tmp="private,size=1m"))
     assert shell(box, "stat -c '%a %u %g' /tmp; touch /tmp/a; stat -c %u /tmp/a") == "1777 0 0\n0\n"

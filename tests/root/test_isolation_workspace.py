@@ -227,3 +227,13 @@ def test_no_other_mount_namespace_keeps_it(box: Box, new_box: Callable[..., Box]
         box.delete("--force")
         assert within(watcher, "grep -c /layers/ /proc/self/mountinfo || true") == "0\n"
         watcher.delete("--force")
+
+
+def test_a_symlink_to_where_the_config_mounts_something_is_refused(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    (box.bundle.rootfs / "work").symlink_to("/data")
+    box.bundle.mount("/data", "bind", tmp_path / "host", "bind").args("/bin/touch", "/work/mine")
+    said = isolate(box, workspace="/work").run(status=1).stderr
+    assert said.startswith('pyrunc: annotations["io.pyrunc.workspace"]: /work is a symlink in the rootfs')
+    assert os.listdir(tmp_path / "host") == []
+    box.nothing_left()
