@@ -70,6 +70,14 @@ def read(path: str) -> str:
     return b"".join(chunks).decode("utf-8", "surrogateescape")
 
 
+def lines(text: str) -> list[str]:
+    """The lines of a table of the kernel.
+
+    Not ``splitlines``: that ends a line at \\v, \\f and U+2028, too, and names that others choose may contain those.
+    """
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def _read_if_there(path: str) -> str:
     try:
         return read(path)
@@ -78,7 +86,7 @@ def _read_if_there(path: str) -> str:
 
 
 def _hex_field(status: str, name: str) -> int:
-    start = status.index(name) + len(name)
+    start = status.index("\n" + name) + len(name) + 1  # the first line is the name that the program was given
     return int(status[start : status.index("\n", start)], 16)
 
 
@@ -92,7 +100,7 @@ def subids(path: str, uid: int) -> tuple[tuple[int, int], ...]:
     except KeyError:
         pass  # a user without a name may still own ranges by number
     ranges = []
-    for line in _read_if_there(path).splitlines():
+    for line in lines(_read_if_there(path)):
         fields = line.split(":")
         if len(fields) == 3 and fields[0] in owners and fields[1].isdigit() and fields[2].isdigit():
             ranges.append((int(fields[1]), int(fields[2])))
@@ -102,7 +110,7 @@ def subids(path: str, uid: int) -> tuple[tuple[int, int], ...]:
 def cgroup_facts(mountinfo: str, membership: str) -> CgroupFacts:
     """The cgroup layout, from the texts of /proc/self/mountinfo and /proc/self/cgroup (cgroups(7))."""
     paths: dict[str, str] = {}
-    for line in membership.splitlines():
+    for line in lines(membership):
         number, controllers, path = line.split(":", 2)
         for controller in [""] if number == "0" else controllers.split(","):
             paths[controller] = path
@@ -125,7 +133,7 @@ def cgroup_facts(mountinfo: str, membership: str) -> CgroupFacts:
 def _cgroup_mounts(mountinfo: str) -> list[tuple[str, str, str, str]]:
     """(mount point, root, type, super options) of the cgroup mounts that a path look-up reaches."""
     found: list[tuple[str, str, str, str]] = []
-    for line in mountinfo.splitlines():
+    for line in lines(mountinfo):
         _, _, _, root, point, rest = line.split(" ", 5)
         if found:
             # A later mount at or above a mount point hides it.
@@ -138,7 +146,7 @@ def _cgroup_mounts(mountinfo: str) -> list[tuple[str, str, str, str]]:
 
 def mount_points() -> list[str]:
     """Where something is mounted in our mount namespace, in the order of the table."""
-    return [unescape(line.split(" ", 5)[4]) for line in read("/proc/self/mountinfo").splitlines()]
+    return [unescape(line.split(" ", 5)[4]) for line in lines(read("/proc/self/mountinfo"))]
 
 
 def unescape(text: str) -> str:

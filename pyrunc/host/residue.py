@@ -96,7 +96,7 @@ def mount_points(entries: Iterable[Entry]) -> set[tuple[str, str]]:
 
 def _mounts(text: str) -> Iterable[tuple[str, str, str, str, str]]:
     """(id, parent's id, device, root in the file system, mount point) of each line (proc_pid_mountinfo(5))."""
-    for line in text.splitlines():
+    for line in probe.lines(text):
         id, parent, device, root, point, _ = line.split(" ", 5)
         yield id, parent, device, probe.unescape(root), probe.unescape(point)
 

@@ -3,6 +3,7 @@ the empty objects that were made, and never otherwise."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from tests.root.isolated import in_user_namespace, isolate, mounted, shell, slee
 from tests.support.command import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.root.box import Box
@@ -45,6 +46,18 @@ def beside(new_box: Callable[..., Box], box: Box) -> Box:
 def left(box: Box) -> bool:
     """Whether mount points are kept for a later deletion."""
     return (box.root / ".mount-points").exists()
+
+
+@contextlib.contextmanager
+def in_other_namespace(script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A shell script in a mount namespace of its own, which then waits."""
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{script} && echo done && exec cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"done\n"
+        yield process
+        process.stdin.close()
 
 
 # One container
@@ -344,6 +357,24 @@ def test_many_that_come_and_go_at_once_leave_nothing(box: Box, new_box: Callable
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, b"of the host\n1\n")
     assert (contents(box.bundle.rootfs), contents(host)) == before
+    assert not left(box)
+
+
+# What others mount
+
+
+@pytest.mark.parametrize("character", ["\f", "\x85", "\u2028", "\udcff"])
+def test_a_mount_with_an_odd_name_is_in_nobodys_way(box: Box, host: Path, character: str) -> None:
+    before = contents(box.bundle.rootfs)
+    box.bundle.mount("/data", "tmpfs", "tmpfs")
+    odd = host / f"a{character}b"
+    odd.mkdir()
+    with mounted("-t", "tmpfs", "tmpfs", odd):
+        assert shell(box, "true") == ""
+        assert contents(box.bundle.rootfs) == before
+    with in_other_namespace(f"mount -t tmpfs tmpfs '{odd}'"):
+        assert shell(box, "true") == ""
+        assert contents(box.bundle.rootfs) == before
     assert not left(box)
 
 

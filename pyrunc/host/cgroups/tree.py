@@ -31,7 +31,7 @@ def read(path: str, dir_fd: int | None = None) -> str:
         chunks = []
         while chunk := posix.read(fd, 65536):
             chunks.append(chunk)
-        return b"".join(chunks).decode()
+        return b"".join(chunks).decode("utf-8", "surrogateescape")
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.ESRCH):
             return ""
@@ -131,7 +131,7 @@ def _processes(tids: list[str]) -> list[int]:
     """Pids of the threads that still exist."""
     pids: dict[int, None] = {}
     for tid in tids:
-        for line in read(f"/proc/{tid}/status").splitlines():
+        for line in read(f"/proc/{tid}/status").split("\n"):  # splitlines would split the name, too
             if line.startswith("Tgid:"):
                 pids[int(line[5:])] = None
     return list(pids)

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from pyrunc.host import probe
+from pyrunc.host.cgroups import tree
 
 HYBRID = """\
 23 1 8:1 / / rw - ext4 /dev/vda1 rw
@@ -92,3 +93,29 @@ def test_subordinate_ids_are_found_by_name_and_by_number(tmp_path: object) -> No
         file.write("root:100:5\nnobody:1:1\n0:200:6\nbroken\nroot:x:1\n")
     assert probe.subids(path, 0) == ((100, 5), (200, 6))
     assert probe.subids(f"{tmp_path}/absent", 0) == ()
+
+
+@pytest.mark.parametrize("character", "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
+def test_only_a_newline_ends_a_line_of_a_table(character: str) -> None:
+    name = f"/a{character}b"
+    other = f"50 23 0:50 / /mnt{name} rw - tmpfs tmpfs rw\n"
+    facts = probe.cgroup_facts(HYBRID + other, MEMBERSHIP.replace("/user.slice", name))
+    assert facts["mode"] == "hybrid"
+    assert facts["own"]["name=systemd"] == name
+    assert probe.lines(other * 2) == [other[:-1]] * 2
+    assert probe.lines("") == []
+
+
+@pytest.mark.parametrize("name", [b"a\fTgid:\t1\f", b"\xff"])
+def test_the_name_of_a_thread_cannot_pass_for_its_process(name: bytes) -> None:
+    with open("/proc/self/comm", "r+b", buffering=0) as file:
+        before = file.read()
+        file.write(name)
+        try:
+            assert tree._processes([str(os.getpid())]) == [os.getpid()]
+        finally:
+            file.write(before.rstrip(b"\n"))
+
+
+def test_the_own_name_cannot_pass_for_a_field() -> None:
+    assert probe._hex_field("Name:\tCapEff:\tffff\nCapEff:\t00ff\n", "CapEff:") == 0xFF
