@@ -84,7 +84,7 @@ def test_processes_that_are_in_the_way_are_told(with_hugetlb: Path, resident: Pa
         enable(leaf, with_hugetlb)
     assert str(caught.value) == (
         f'{FIELD}: write "+hugetlb" to {resident}/cgroup.subtree_control: device or resource busy (processes are in'
-        f" {resident} itself, and cgroup2 has no such cgroup give hugetlb to those below it: move them to a cgroup of"
+        f" {resident} itself, which keeps it from giving hugetlb to a container below it: move them to a cgroup of"
         " their own, or set linux.cgroupsPath to another place)"
     )
     # Nobody has asked for it: the cgroup does without.

@@ -62,8 +62,17 @@ def _words(path: str, where: str) -> list[str]:
 
 
 def _add(directory: str, missing: Sequence[str], needed: dict[str, str]) -> None:
-    """All at once; where that fails one by one, as the kernel takes all or none."""
+    """All at once; where that fails one by one, as the kernel takes all or none.
+
+    Where processes are in the way nothing is written: the kernel would let the threaded controllers pass, but make the
+    cgroups below ones for threads alone.
+    """
     path = directory + _CONTROL
+    if _has_processes(directory):
+        for name in missing:
+            if name in needed:
+                raise _refused(OSError(errno.EBUSY, "in use"), name, directory, needed[name])
+        return
     try:
         tree.write(path, " ".join("+" + name for name in missing))
     except OSError:
@@ -74,6 +83,18 @@ def _add(directory: str, missing: Sequence[str], needed: dict[str, str]) -> None
                 if name in needed:
                     raise _refused(error, name, directory, needed[name]) from error
                 # Not asked for: the container is created without it, as it would be on a host that lacks it.
+
+
+def _has_processes(directory: str) -> bool:
+    """Whether there are some in the cgroup itself; the root of all, which has no type, may have them."""
+    if not files.exists(directory + "/cgroup.type"):
+        return False
+    try:
+        return bool(tree.read(directory + "/cgroup.procs"))
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:  # a threaded cgroup: the write is what tells
+            return False
+        raise
 
 
 def _unavailable(controller: str, directory: str, field: str, *, top: bool) -> OpFailed:
@@ -88,7 +109,7 @@ def _refused(error: OSError, controller: str, directory: str, field: str) -> OpF
     hint = ""
     if code == errno.EBUSY:
         hint = (
-            f"processes are in {directory} itself, and cgroup2 has no such cgroup give {controller} to those below it:"
+            f"processes are in {directory} itself, which keeps it from giving {controller} to a container below it:"
             " move them to a cgroup of their own, or set linux.cgroupsPath to another place"
         )
     elif code == errno.EOPNOTSUPP:
