@@ -10,6 +10,7 @@ from pyrunc.plan.builder import Plan
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
 from pyrunc.plan.ops import Op
+from pyrunc.plan.resources import CONTROLLERS
 from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime.creation import Creation
 from pyrunc.spec.checks import warnings
@@ -132,9 +133,14 @@ def _only_needed(spec: Spec, facts: HostFacts) -> HostFacts:
     if layout["mode"] == "v2" or (spec.get("linux") or {}).get("cgroupsPath"):
         return facts
     resources = (spec.get("linux") or {}).get("resources") or {}
-    needed = {*resources, "devices"}  # for which there are rules without a wish, too
+    needed = {"devices"}  # for which there are rules without a wish, too
+    for name, values in resources.items():
+        if values:
+            needed.update(CONTROLLERS.get(name, ()))
     cpu = resources.get("cpu") or {}
-    if cpu.get("cpus") or cpu.get("mems"):
-        needed.add("cpuset")
+    if not cpu.get("cpus") and not cpu.get("mems"):
+        needed.discard("cpuset")
+    if not needed <= layout["mounts"].keys():
+        needed.add("")  # on the hybrid layout cgroup2 may have the others
     mounts = {name: path for name, path in layout["mounts"].items() if name in needed}
     return {**facts, "cgroup": {**layout, "mounts": mounts}}

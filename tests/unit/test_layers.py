@@ -237,3 +237,19 @@ def test_what_is_allowed_on_the_lean_path_is_written_in_c() -> None:
         if (stdlib / f"{name}.py").exists() or (stdlib / name / "__init__.py").exists()
     }
     assert not python
+
+
+def test_what_a_config_with_every_resource_adds_is_as_lean() -> None:
+    """These are imported where a config asks for them, in the middle of create."""
+    extra = [
+        *PACKAGE.glob("plan/resources/*.py"),
+        *PACKAGE.glob("host/cgroups/*.py"),
+        PACKAGE / "spec/resource_checks.py",
+    ]
+    names = [".".join(("pyrunc", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in extra]
+    script = f"import os, sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); before = set(sys.modules)\n"
+    script += f"import {', '.join(name.removesuffix('.__init__') for name in names)}\n"
+    script += "print(*(set(sys.modules) - before))"
+    done = subprocess.run([interpreter(), "-I", "-S", "-c", script], capture_output=True, check=True, text=True)
+    foreign = {name for name in done.stdout.split() if name.split(".")[0] != "pyrunc"} - ALLOWED
+    assert not foreign

@@ -23,15 +23,25 @@ if TYPE_CHECKING:
 
 MAX = "max"
 
-#: Members of linux.resources in the order in which they are applied; ``unified`` has the last word.
-NAMES = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "rdma", "unified")
+#: Members of linux.resources in the order in which they are applied, and the controllers of v1 that they may need;
+#: ``unified`` is for cgroup2, and has the last word.
+CONTROLLERS = {
+    "memory": ("memory",),
+    "cpu": ("cpu", "cpuset"),
+    "pids": ("pids",),
+    "blockIO": ("blkio",),
+    "hugepageLimits": ("hugetlb",),
+    "network": ("net_cls", "net_prio"),
+    "rdma": ("rdma",),
+    "unified": ("",),
+}
 
 
 def plan(resources: Resources, cgroups: Mapping[str, str], kernel: tuple[int, int]) -> Writes:
     """All resources but ``devices``.  ``cgroups`` are directories by controller as in HostFacts, ``""`` for cgroup2;
     ``kernel`` is the version of Linux."""
     writes = Writes(cgroups, kernel)
-    for name in NAMES:
+    for name in CONTROLLERS:
         if values := resources.get(name):
             _apply(name, writes, values)
     return writes
