@@ -121,12 +121,14 @@ static _Noreturn void become(struct init *c, const int *fds)
 }
 
 /* Tells the runtime on the socket that came with its request. */
-static void answer(struct init *c, int sock, u32 kind, long value, int fd)
+static long answer(struct init *c, int sock, u32 kind, long value, int fd)
 {
 	const int own = c->sock;
+	long sent;
 	c->sock = sock;
-	send_message(c, kind, (u32)value, 0, fd);
+	sent = send_message(c, kind, (u32)value, 0, fd);
 	c->sock = own;
+	return sent;
 }
 
 static void refuse(struct init *c, int sock, long error, const char *why)
@@ -151,8 +153,16 @@ static void start_program(struct init *c, struct hold *h, int *fds)
 		refuse(c, fds[WITH_TALK], -pid, pid == -EMFILE ? "too many programs" : "fork");
 		return;
 	}
-	answer(c, fds[WITH_TALK], MSG_CLONED, pid, pidfd);
+	long sent = answer(c, fds[WITH_TALK], MSG_CLONED, pid, pidfd);
 	sys(close, pidfd);
+	if (sent < 0) {
+		/* Nobody could end or collect what nobody knows of.  ETOOMANYREFS: the kernel counts the descriptors on
+		 * their way for each user of the host, and so those of all sandboxes together. */
+		sys(kill, pid, SIGKILL_NUMBER);
+		sys(kill, -pid, SIGKILL_NUMBER);
+		refuse(c, fds[WITH_TALK], -sent, "descriptors in flight");
+		return;
+	}
 	h->programs[h->count++] = (struct started){(int)pid, fds[WITH_REPORT]};
 	fds[WITH_REPORT] = -1;
 }

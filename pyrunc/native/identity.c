@@ -53,6 +53,26 @@ static long op_rlimit(struct init *c, const struct argument *a)
 	return TRY(c, sys(prlimit64, 0, a[A_RLIMIT_RESOURCE].i, limit, NULL), "setrlimit");
 }
 
+/* Room for the first process of a sandbox: its limit is for itself, what it starts has a lower one.  The kernel holds
+ * the descriptors on their way between all processes of a user against the limit of whoever sends one more, and a
+ * program may put as many there as its own limit says, and the 253 of a last message. */
+static long op_descriptors(struct init *c, const struct argument *a)
+{
+	const u64 least = (u64)a[A_DESCRIPTORS_LEAST].i, roomy = least + 1024;
+	u64 limit[2];
+	TRY(c, sys(prlimit64, 0, 7 /* RLIMIT_NOFILE */, NULL, limit), "getrlimit");
+	if (limit[1] < roomy) {
+		const u64 wanted[2] = {roomy, roomy};
+		if (sys(prlimit64, 0, 7, wanted, NULL) == 0)
+			return 0;
+		/* Beyond what this user may have, or fs.nr_open: what the config asks for has to do. */
+	}
+	if (limit[1] < least)
+		limit[1] = least;
+	limit[0] = limit[1];
+	return TRY(c, sys(prlimit64, 0, 7, limit, NULL), "setrlimit");
+}
+
 static long op_scheduler(struct init *c, const struct argument *a)
 {
 	struct {

@@ -32,10 +32,12 @@ def first_process(b: Builder) -> None:
     if process.get("terminal"):
         b.problem("process.terminal", "the first process of a sandbox has none")
     for index, limit in enumerate(process.get("rlimits") or ()):
-        if limit["type"] not in _OWN:
-            least = _LEAST_DESCRIPTORS if limit["type"] == "RLIMIT_NOFILE" else 0
-            soft, hard = (limits.signed(max(limit[key], least)) for key in ("soft", "hard"))
-            b.on_container(f"process.rlimits[{index}]", "rlimit", RLIMITS[limit["type"]], soft, hard)
+        where = f"process.rlimits[{index}]"
+        if limit["type"] == "RLIMIT_NOFILE":
+            b.on_container(where, "descriptors", limits.signed(max(limit["hard"], _LEAST_DESCRIPTORS)))
+        elif limit["type"] not in _OWN:
+            values = RLIMITS[limit["type"]], limits.signed(limit["soft"]), limits.signed(limit["hard"])
+            b.on_container(where, "rlimit", *values)
     limits.apply(b, {**process, "rlimits": []})
     identity.assume(b, process, default_umask=0o022)
     security.before_ready(b, process)

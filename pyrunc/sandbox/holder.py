@@ -40,6 +40,10 @@ _END_SECONDS = 10
 #: The index of a failure that is not one of the program's operations.
 _NO_OP = 0xFFFFFFFF
 
+_ETOOMANYREFS = 109
+#: unix(7): they are counted for each user, and held against the limit of whoever sends one more.
+_IN_FLIGHT = "processes of its user on the host have more of them in sockets than RLIMIT_NOFILE allows"
+
 
 class TimedOut(Exception):
     """The deadline came before the program was executed."""
@@ -140,6 +144,12 @@ class Holder:
             raise self.ended() from None
         except BlockingIOError:
             raise HostError("its first process does not take requests", where=self.record.id) from None
+        except OSError as error:
+            if error.errno != _ETOOMANYREFS:
+                raise
+            raise HostError(
+                _reason("descriptors in flight", error.errno), where=self.record.id, hint=_IN_FLIGHT
+            ) from None
 
     def _hear(self, talk: _socket.socket, program: list[Op], deadline: float | None) -> tuple[int, int, int]:
         """Pid in the sandbox and pidfd of the new process, and what it has sent."""
@@ -162,6 +172,8 @@ class Holder:
             if not number:
                 raise self.ended()
         except BaseException as error:
+            if not number and not isinstance(error, PyruncError):
+                number, pidfd = _told(talk)
             for fd in (pidfd, sent):
                 if fd >= 0:
                     posix.close(fd)
@@ -304,6 +316,17 @@ def _memory_events(spec: Spec, directories: Mapping[str, str]) -> str:
     return directories["memory"] + "/memory.oom_control" if on_v1 else directories[""] + "/memory.events"
 
 
+def _told(talk: _socket.socket) -> tuple[int, int]:
+    """What CLONED says, if it was sent; afterwards it cannot be, and the first process ends what it has started."""
+    talk.shutdown(_socket.SHUT_RDWR)
+    while message := helper.receive(talk):
+        if message.kind == helper.CLONED:
+            return message.value, message.fd
+        if message.fd >= 0:
+            posix.close(message.fd)
+    return 0, -1
+
+
 def _await(fd: int, deadline: float) -> None:
     poller = select.poll()
     poller.register(fd, select.POLLIN)
@@ -313,10 +336,16 @@ def _await(fd: int, deadline: float) -> None:
 
 def _failure(program: list[Op], message: helper.Message) -> PyruncError:
     if message.op == _NO_OP or message.op >= len(program):
-        reason = posix.strerror(message.errno)
         hint = "pids may be too small" if message.detail == "fork" else ""
-        return HostError(f"{message.detail}: {reason[:1].lower()}{reason[1:]}", hint=hint)
+        if message.errno == _ETOOMANYREFS:
+            hint = _IN_FLIGHT
+        return HostError(_reason(message.detail, message.errno), hint=hint)
     return Conversation(program, _no_warning).failure(message)
+
+
+def _reason(what: str, errno: int) -> str:
+    reason = posix.strerror(errno)
+    return f"{what}: {reason[:1].lower()}{reason[1:]}"
 
 
 def _no_warning(_: str) -> None:

@@ -338,3 +338,22 @@ def test_what_is_no_regular_file_is_not_handed_over(holder: Holder, tmp_path: Pa
         assert (message.kind, message.errno, message.fds) == (FAILED, error, ()), name
     assert sent(holder, "/dev/null").errno == errno.EINVAL
     assert sent(holder, tmp_path / "fifo", os.O_WRONLY | os.O_NONBLOCK).errno == errno.ENXIO
+
+
+def test_a_program_that_nobody_heard_of_is_ended(holder: Holder) -> None:
+    """The talk was closed before its start could be told."""
+    talk, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    talk.close()
+    report, their_report = os.pipe()
+    holder.fds.append(report)
+    program = memfd(encode(shell("exec sleep 1000")))
+    socket.send_fds(holder.socket, [struct.pack("=2i", START, 0)], [theirs.fileno(), their_report, program, 0, 1, 2])
+    for number in (their_report, program):
+        os.close(number)
+    theirs.close()
+    assert readable(report)
+    assert os.read(report, 100) == b""
+    assert holder.run("exit 3").end() == 3
+    deadline = time.monotonic() + DEADLINE
+    while holder.pids():
+        assert time.monotonic() < deadline, "it goes on running"

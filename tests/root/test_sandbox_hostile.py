@@ -379,3 +379,48 @@ for where in ("/work", "/tmp", "/dev/shm", "/var"):
     found = dict(line.split() for line in result.stdout.splitlines())
     assert all(0 < int(found[where]) <= 1024 for where in ("/work", "/tmp", "/var")), found
     assert 0 < int(found["/dev/shm"]) <= 16384, found
+
+
+#: Puts as many descriptors on their way as the kernel lets it, and says what it was refused with.
+IN_FLIGHT = """
+import errno, os, socket, time
+pairs = []
+null = os.open("/dev/null", os.O_RDONLY)
+try:
+    while True:
+        pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        for _ in range(8):
+            socket.send_fds(pairs[-1][0], [b"x"], [null] * 200)
+except OSError as error:
+    print(errno.errorcode[error.errno], flush=True)
+time.sleep(1000)
+"""
+
+
+def test_descriptors_that_another_box_keeps_in_flight_do_not_count(sandboxes: Sandboxes) -> None:
+    """The kernel counts them for each user of the host."""
+    greedy, other = sandboxes(), sandboxes()
+    hoarder = greedy.popen(["python3", "-c", IN_FLIGHT], stdout=PIPE)
+    assert hoarder.stdout is not None
+    assert hoarder.stdout.read(100) == b"ETOOMANYREFS\n"
+    assert other.run(["echo", "fine"]).stdout == b"fine\n"
+    other.write("/tmp/x", "content")
+    assert greedy.run(["echo", "fine"]).stdout == b"fine\n"
+    hoarder.kill()
+    hoarder.close()
+
+
+def test_a_program_of_which_nothing_can_be_told_is_ended(sandboxes: Sandboxes) -> None:
+    greedy, other = sandboxes(), sandboxes()
+    hoarder = greedy.popen(["python3", "-c", IN_FLIGHT], stdout=PIPE)
+    assert hoarder.stdout is not None
+    assert hoarder.stdout.read(100) == b"ETOOMANYREFS\n"
+    # As its user: the limit of another's process needs a capability that root may lack.
+    subprocess.run(["prlimit", "--pid", str(other.pid), "--nofile=1024"], user=1000, group=1000, check=True)
+    with pytest.raises(pyrunc.HostError, match="descriptors in flight: too many references"):
+        other.run(["sleep", "1000"])
+    eventually(lambda: not members(other))
+    hoarder.kill()
+    hoarder.wait()
+    hoarder.close()
+    eventually(lambda: other.run(["true"]).returncode == 0)

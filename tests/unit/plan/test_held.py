@@ -50,7 +50,8 @@ def test_it_has_none_of_the_limits_that_would_end_it() -> None:
     ]
     config = spec(rlimits=limits)
     ops = create(config, hosts.root_v2(), hosts.request(hold=True)).ops
-    assert [op.args for op in ops if op.name == "rlimit"] == [(7, 256, 1000), (4, 0, -1)]
+    assert [op.args for op in ops if op.name == "rlimit"] == [(4, 0, -1)]
+    assert [op.args for op in ops if op.name == "descriptors"] == [(1000,)]
     program = held.program(config["process"])
     assert [op.args for op in program if op.name == "rlimit"] == [
         (0, 1, 1), (9, 4096, 4096), (7, 8, 1000), (4, 0, -1),
