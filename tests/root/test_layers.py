@@ -688,6 +688,39 @@ def test_a_destination_is_never_written_through_its_symlinks(
     assert os.listdir(target / "e") == []
 
 
+@pytest.mark.parametrize("kind", ["file", "fifo", "device", "symlink", "socket"])
+def test_a_temporary_name_that_its_directorys_owner_gives_to_something_else_is_not_used(
+    box: Layered, target: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Path(box.workspace("/"))
+    kinds = {"fifo": stat.S_IFIFO, "device": stat.S_IFCHR, "socket": stat.S_IFSOCK, "file": stat.S_IFREG}
+    if kind == "symlink":
+        (work / "made").symlink_to("file")
+        os.chown(work / "made", 1, 1, follow_symlinks=False)
+    else:
+        os.mknod(work / "made", kinds[kind] | 0o600, os.makedev(1, 3))
+        os.chown(work / "made", 1, 1)
+        os.chmod(work / "made", 0o4777)
+    victim = tmp_path / "victim"
+    victim.write_text("root's own")
+    victim.chmod(0o600)
+    was = trees.look(str(victim))
+    chown = os.chown
+
+    def disturb(*words: object, **more: object) -> None:
+        chown(*words, **more)  # type: ignore[arg-type]
+        for name in [name for name in os.listdir(target) if name.startswith(".pyrunc-")]:
+            (target / name).unlink()
+            (target / name).symlink_to(victim)
+
+    monkeypatch.setattr(os, "chown", disturb)
+    with pytest.raises(HostError, match="replaced by something else"):
+        box.commit(target)
+    assert trees.look(str(victim)) == was
+    assert not os.path.lexists(target / "made")
+    assert box.leftovers(target) == []
+
+
 def test_names_of_one_file_in_a_destination_are_parted_not_written_through(
     box: Layered, lower: Path, target: Path
 ) -> None:

@@ -1,8 +1,8 @@
 """Applies the changes of a layer to a directory.
 
 Neither tree is trusted: names come from the container, and the destination may hold symlinks of earlier ones.  It is
-reached by descriptors like the layer, nothing in it is written through: an object is made under a name of its own and
-then renamed into its place.
+reached by descriptors like the layer, nothing in it is written through: an object is made under a name of its own,
+gets what belongs to it through the descriptor that it was made with, and is then renamed into its place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Destination:
         if first is None:
             return
         self._walk = walk
-        self._links: dict[tuple[int, int], tuple[Place, int]] = {}
+        self._links: dict[tuple[int, int], tuple[Place, tuple[int, int]]] = {}
         self._made: list[bool] = []  # of the directories that the walk is in: whether they are new
         self._new = False
         with Trail(self._descend(prefix)) as self._trail:
@@ -63,6 +63,8 @@ class Destination:
             try:
                 self._new = _make_directory(fd, name)
                 inner = os.open(name, DIRECTORY, dir_fd=fd)
+                if self._new:
+                    _check_new(inner)
             except OSError as error:
                 wrong = failed(error, f"{self._path}{prefix}")
                 wrong.hint = f"{name} is no directory there: choose the layer {prefix} alone"
@@ -104,6 +106,7 @@ class Destination:
                 os.unlink(name, dir_fd=self._trail.fd)
             os.mkdir(name, 0o700, dir_fd=self._trail.fd)
             self._trail.enter(name)
+            _check_new(self._trail.fd)
             made = True
         self._made.append(made)
 
@@ -126,20 +129,37 @@ class Destination:
     def _place(self, found: Found) -> None:
         """Put an object that is no directory in the place of whatever is there."""
         name, directory = found.place.name, self._trail.fd
+        made = -1
         try:
-            if not self._make(found):
+            made = self._make(found)
+            if made < 0:
                 return
             self._clear(directory, name)
+            self._expect(made)
             os.rename(self._temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             if found.linked:
                 assert found.stat is not None
-                inode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino
-                self._links.setdefault((found.stat.st_dev, found.stat.st_ino), (found.place, inode))
+                now = os.fstat(made)
+                key = found.stat.st_dev, found.stat.st_ino
+                self._links.setdefault(key, (found.place, (now.st_dev, now.st_ino)))
         finally:
+            if made >= 0:
+                os.close(made)
             try:
                 os.unlink(self._temporary, dir_fd=directory)
             except FileNotFoundError:
                 pass
+
+    def _expect(self, made: int) -> None:
+        """That the temporary name is still that of the object: the directory may be somebody else's."""
+        try:
+            same = os.path.samestat(
+                os.stat(self._temporary, dir_fd=self._trail.fd, follow_symlinks=False), os.fstat(made)
+            )
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise _disturbed()
 
     def _clear(self, directory: int, name: str) -> None:
         """rename(2) replaces anything but a directory."""
@@ -150,52 +170,77 @@ class Destination:
         if stat.S_ISDIR(found.st_mode):
             remove(directory, name)
 
-    def _make(self, found: Found) -> bool:
-        """The object under the temporary name, complete; False when it vanished, or cannot be made by us."""
+    def _make(self, found: Found) -> int:
+        """A descriptor of the object, which is complete and has the temporary name; -1 when it vanished, or cannot be.
+
+        The name is used once, to make it: whoever owns the directory may give it to something else at once.
+        """
         now = found.stat
         assert now is not None
-        if found.linked and self._link(now):
-            return True
-        name, source, directory = found.place.name, self._walk.upper.fd, self._trail.fd
-        opened, target = -1, ""
+        if found.linked:
+            made = self._link(now)
+            if made >= 0:
+                return made
+        name, source = found.place.name, self._walk.upper.fd
+        opened, link = -1, ""
         try:
             has = xattrs.read(xattrs.at(source, name))
             if stat.S_ISREG(now.st_mode):
                 opened = content.open_regular(source, name)
             elif stat.S_ISLNK(now.st_mode):
-                target = content.read_link(source, name)
+                link = content.read_link(source, name)
         except OSError as error:
             if error.errno not in GONE:
                 raise
-            return False
+            return -1
         if opened >= 0:
-            now = self._copy(opened)
-        elif target:
-            os.symlink(target, self._temporary, dir_fd=directory)
-        elif not self._make_node(found, now):
-            return False
-        os.chown(self._temporary, now.st_uid, now.st_gid, dir_fd=directory, follow_symlinks=False)
-        if not stat.S_ISLNK(now.st_mode):  # chown(2) has taken set-id bits away
-            os.chmod(self._temporary, stat.S_IMODE(now.st_mode), dir_fd=directory)
-        self._write_xattrs(found, xattrs.at(directory, self._temporary), has)
-        times = now.st_atime_ns, now.st_mtime_ns
-        os.utime(self._temporary, ns=times, dir_fd=directory, follow_symlinks=False)
-        return True
+            made, now = self._copy(opened)
+        else:
+            made = self._make_node(found, now, link)
+        if made >= 0:
+            try:
+                self._finish(found, made, now, has)
+            except BaseException:
+                os.close(made)
+                raise
+        return made
 
-    def _make_node(self, found: Found, now: stat_result) -> bool:
-        """A FIFO, a socket, or a device, which takes a privilege."""
+    def _finish(self, found: Found, made: int, now: stat_result, has: dict[str, bytes] | None) -> None:
+        """All attributes.  The kernel's link leads to the very object, be that a symlink, and no further."""
+        path = xattrs.of(made)
+        os.chown(path, now.st_uid, now.st_gid)
+        if not stat.S_ISLNK(now.st_mode):  # chown(2) has taken set-id bits away
+            os.chmod(path, stat.S_IMODE(now.st_mode))
+        self._write_xattrs(found, path, has)
+        os.utime(path, ns=(now.st_atime_ns, now.st_mtime_ns))
+
+    def _make_node(self, found: Found, now: stat_result, link: str) -> int:
+        """A symlink, a FIFO, a socket, or a device, which takes a privilege."""
+        kind, directory = stat.S_IFMT(now.st_mode), self._trail.fd
         try:
-            os.mknod(self._temporary, stat.S_IFMT(now.st_mode) | 0o600, now.st_rdev, dir_fd=self._trail.fd)
+            if link:
+                os.symlink(link, self._temporary, dir_fd=directory)
+            else:
+                os.mknod(self._temporary, kind | 0o600, now.st_rdev, dir_fd=directory)
         except PermissionError:
-            if stat.S_IFMT(now.st_mode) not in (stat.S_IFCHR, stat.S_IFBLK):
+            if kind not in (stat.S_IFCHR, stat.S_IFBLK):
                 raise
             path = found.place.below(self._walk.destination)
             self._warn(f"{path}: left out: to make a device takes CAP_MKNOD in the initial user namespace")
-            return False
-        return True
+            return -1
+        try:
+            made = os.open(self._temporary, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        except FileNotFoundError:
+            raise _disturbed() from None
+        is_ = os.fstat(made)
+        ours = stat.S_IFMT(is_.st_mode) == kind and is_.st_nlink == 1 and is_.st_uid == os.geteuid()
+        if not ours or (kind in (stat.S_IFCHR, stat.S_IFBLK) and is_.st_rdev != now.st_rdev):
+            os.close(made)
+            raise _disturbed()
+        return made
 
-    def _copy(self, source: int) -> stat_result:
-        """Contents and holes of ``source``, which is closed; returns what it was."""
+    def _copy(self, source: int) -> tuple[int, stat_result]:
+        """Contents and holes of ``source``, which is closed; a descriptor of the copy, and what the source was."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             now = os.fstat(source)
@@ -204,36 +249,54 @@ class Destination:
                 os.ftruncate(to, now.st_size)
                 for start, end in content.extents(source, now.st_size):
                     _copy_range(source, to, start, end)
-            finally:
+            except BaseException:
                 os.close(to)
+                raise
         finally:
             os.close(source)
-        return now
+        return to, now
 
-    def _link(self, now: stat_result) -> bool:
-        """Another name of what has been placed already; False when it has not, or has all the names it may have."""
-        place, inode = self._links.get((now.st_dev, now.st_ino), (None, 0))
+    def _link(self, now: stat_result) -> int:
+        """Another name of what has been placed already; -1 when it has not, or has all the names it may have."""
+        place, identity = self._links.get((now.st_dev, now.st_ino), (None, (0, 0)))
         if place is None:
-            return False
+            return -1
         *directories, name = place.names()
         with Trail(os.dup(self._trail.root)) as way:
             for directory in directories:
                 way.enter(directory)
-            if os.stat(name, dir_fd=way.fd, follow_symlinks=False).st_ino != inode:
-                return False
-            try:
-                os.link(name, self._temporary, src_dir_fd=way.fd, dst_dir_fd=self._trail.fd, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in (errno.EMLINK, errno.EXDEV):
-                    raise
-                return False
-        return True
+            placed = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=way.fd)
+        try:
+            is_ = os.fstat(placed)
+            if (is_.st_dev, is_.st_ino) == identity:
+                os.link(xattrs.of(placed), self._temporary, dst_dir_fd=self._trail.fd, follow_symlinks=True)
+                return placed
+        except OSError as error:
+            if error.errno not in (errno.EMLINK, errno.EXDEV):
+                os.close(placed)
+                raise
+        os.close(placed)
+        return -1
 
     def _write_xattrs(self, found: Found, path: str, has: dict[str, bytes] | None) -> None:
         if has is None:
             where = found.place.below(self._walk.destination)
             self._warn(f"{where}: extended attributes left out: they are too many")
         xattrs.write(path, has or {})
+
+
+def _disturbed() -> HostError:
+    return HostError(
+        "what was being made there has been replaced by something else",
+        hint="commit to a directory that nobody else may write",
+    )
+
+
+def _check_new(directory: int) -> None:
+    """That it is the one that was made, and not another of the same name: its owner and mode are about to change."""
+    now = os.fstat(directory)
+    if now.st_uid != os.geteuid() or now.st_mode & 0o022 or os.listdir(directory):
+        raise _disturbed()
 
 
 def _make_directory(directory: int, name: str) -> bool:

@@ -23,10 +23,15 @@ def at(directory: int, name: str = ".") -> str:
     return f"/proc/self/fd/{directory}/{name}"
 
 
-def read(path: str) -> dict[str, bytes] | None:
+def of(fd: int) -> str:
+    """A path to the object that is open, for calls that do follow it."""
+    return f"/proc/self/fd/{fd}"
+
+
+def read(path: str, *, follow: bool = False) -> dict[str, bytes] | None:
     """All of them; None when there are more than anybody can list (64 KiB of names, xattr(7))."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError as error:
         if error.errno == errno.E2BIG:
             return None
@@ -36,20 +41,23 @@ def read(path: str) -> dict[str, bytes] | None:
     found = {}
     for name in names:
         if _own(name):
-            value = _get(path, name)
+            value = _get(path, name, follow=follow)
             if value is not None:
                 found[name] = value
     return found
 
 
 def write(path: str, wanted: dict[str, bytes]) -> None:
-    """Give the object these and no others: a new one may have got some from its directory (acl(5))."""
-    for name in read(path) or ():
+    """Give the object these and no others: a new one may have got some from its directory (acl(5)).
+
+    ``path`` is followed: it is that of a descriptor.
+    """
+    for name in read(path, follow=True) or ():
         if name not in wanted:
-            os.removexattr(path, name, follow_symlinks=False)
+            os.removexattr(path, name)
     for name in sorted(wanted):
         try:
-            os.setxattr(path, name, wanted[name], follow_symlinks=False)
+            os.setxattr(path, name, wanted[name])
         except OSError as error:
             raise HostError(
                 f"extended attribute {name}: {os.strerror(error.errno or 0).lower()}",
@@ -73,9 +81,9 @@ def _own(name: str) -> bool:
     return not name.startswith(OVERLAY) and name not in HOST
 
 
-def _get(path: str, name: str) -> bytes | None:
+def _get(path: str, name: str, *, follow: bool = False) -> bytes | None:
     try:
-        return os.getxattr(path, name, follow_symlinks=False)
+        return os.getxattr(path, name, follow_symlinks=follow)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
             return None
