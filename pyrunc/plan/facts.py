@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         lower: str  # the directory on the host that shows through, "" below a workspace
         path: str  # where the tmpfs is; of an overlay it holds upper and work
         slot: int  # of the mount in pyrunc-init
+        userxattr: bool  # where overlayfs keeps its notes: user.overlay.*, else trusted.overlay.*
 
     class Request(TypedDict):
         """What the caller of create wants beyond the config."""

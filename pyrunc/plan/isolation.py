@@ -86,9 +86,24 @@ def _keep(b: Builder, where: str, slot: int, layer: Layer) -> None:
     b.layers.append(layer)
 
 
+def _described(b: Builder, kind: str, destination: str, lower: str, path: str, slot: int) -> Layer:
+    return {
+        "kind": kind,
+        "destination": destination,
+        "lower": lower,
+        "path": path,
+        "slot": slot,
+        "userxattr": bool(lower) and _in_userns(b),
+    }
+
+
+def _in_userns(b: Builder) -> bool:
+    """Whether overlays are mounted in a user namespace."""
+    return not b.facts["initial_userns"] or (not on_host(b) and "user" in b.namespaces)
+
+
 def _overlay(b: Builder, where: str, slot: int, lower: int, layer: int) -> None:
-    in_userns = not b.facts["initial_userns"] or (not on_host(b) and "user" in b.namespaces)
-    _adder(b)(where, "overlay", slot, lower, layer, _OVERLAY_USERNS if in_userns else _OVERLAY, 0)
+    _adder(b)(where, "overlay", slot, lower, layer, _OVERLAY_USERNS if _in_userns(b) else _OVERLAY, 0)
 
 
 def ephemeral_root(b: Builder) -> None:
@@ -99,7 +114,7 @@ def ephemeral_root(b: Builder) -> None:
     lower = b.slot()
     _adder(b)("root.path", "open_tree", lower, source, AT_SYMLINK_NOFOLLOW)
     _overlay(b, where, SLOT_ROOT, lower, layer)
-    _keep(b, where, layer, {"kind": "rootfs", "destination": "/", "lower": source, "path": path, "slot": SLOT_ROOT})
+    _keep(b, where, layer, _described(b, "rootfs", "/", source, path, SLOT_ROOT))
 
 
 def private_tmp(b: Builder) -> None:
@@ -146,7 +161,7 @@ def workspace(b: Builder) -> None:
     path, layer = _layer(b, where, ("mode=0755", *owner, *_size(wish["size"])))
     tree, destination = b.slot(), workspace_path(b)
     _adder(b)(where, "clone_mount", tree, layer, OPEN_TREE_CLONE)
-    _keep(b, where, layer, {"kind": "workspace", "destination": destination, "lower": "", "path": path, "slot": tree})
+    _keep(b, where, layer, _described(b, "workspace", destination, "", path, tree))
     place = target(b, where, destination, CREATE_DIR, flags=TARGET_NOT_ROOT, field="")
     b.on_container(where, "attach", tree, place)
     b.expected[destination] = (where, tree)
@@ -173,7 +188,7 @@ def cow(b: Builder, where: str, source: str, destination: str) -> int:
         lower = b.slot()
         _adder(b)(where + ".source", "open_tree", lower, source, 0)
         _overlay(b, asked, slot, lower, layer)
-        _keep(b, asked, layer, {"kind": "cow", "destination": destination, "lower": source, "path": path, "slot": slot})
+        _keep(b, asked, layer, _described(b, "cow", destination, source, path, slot))
     else:
         # A tmpfs of their own, not the file system of the state: what the container writes counts against its limits,
         # and its mount table tells nothing about the host's directories.

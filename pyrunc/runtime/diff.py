@@ -67,4 +67,5 @@ def walk(state: State, layer: Layer, *, by_path: bool, mount: int = -1) -> Walk:
         if lower is not None:
             os.close(lower)
         raise
-    return overlay.Walk(upper, lower, layer["destination"], left_out, by_path=by_path)
+    userxattr = layer.get("userxattr", False)  # not in a state that an older version has written
+    return overlay.Walk(upper, lower, layer["destination"], left_out, by_path=by_path, userxattr=userxattr)

@@ -77,7 +77,8 @@ class Layered:
         merged.mkdir()
         self._mount("overlay", f"lowerdir={lower},upperdir={path}/upper,workdir={path}/work,{options}", str(merged))
         kind = "rootfs" if destination == "/" else "cow"
-        self.layers.append({"kind": kind, "destination": destination, "lower": lower, "path": path, "slot": 0})
+        layer = {"kind": kind, "destination": destination, "lower": lower, "path": path, "slot": 0}
+        self.layers.append({**layer, "userxattr": "userxattr" in options})
         self.save()
         return str(merged)
 

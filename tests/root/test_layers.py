@@ -26,7 +26,7 @@ from pyrunc.host.layers.trail import Trail
 from pyrunc.runtime.commit import commit
 from pyrunc.runtime.diff import diff, walk
 from pyrunc.state.store import Record
-from tests.root.layered import Layered, call
+from tests.root.layered import OPTIONS, Layered, call, ignoring
 from tests.unit.host.layers import trees
 
 if TYPE_CHECKING:
@@ -182,10 +182,40 @@ def test_the_notes_of_an_overlay_in_a_user_namespace_are_read(box: Layered, lowe
     assert box.diff() == [("/d/one", "D"), ("/d/sub", "D"), ("/d/two", "D")]
 
 
-def test_an_opaque_note_that_the_container_wrote_is_not_believed(box: Layered, lower: Path) -> None:
+def test_an_opaque_note_that_the_container_wrote_is_not_believed(box: Layered, lower: Path, target: Path) -> None:
     merged = Path(box.overlay(lower))
-    os.setxattr(merged / "d", "user.overlay.opaque", b"y")
+    for directory in (merged, merged / "d", merged / "e"):
+        os.setxattr(directory, "user.overlay.opaque", b"y")
     assert box.diff() == []
+    os.removexattr(upper(box) / "d", "trusted.overlay.origin")
+    assert box.diff() == []
+    before = trees.tree(str(target))
+    box.commit(target)
+    assert trees.tree(str(target)) == before
+
+
+@pytest.mark.parametrize("options", [OPTIONS, "userxattr"])
+def test_overlayfs_keeps_its_own_notes_from_the_container(
+    box: Layered, lower: Path, target: Path, options: str
+) -> None:
+    merged = Path(box.overlay(lower, options=options))
+    for directory in (merged, merged / "d"):
+        for prefix in ("user", "trusted"):
+            with ignoring():  # refused, or stored under another name
+                os.setxattr(directory, f"{prefix}.overlay.opaque", b"y")
+    assert sorted(os.listdir(merged / "d")) == ["one", "sub", "two"]
+    assert box.diff() == []
+    box.commit(target)
+    assert sorted(os.listdir(target / "d")) == ["one", "sub", "two"]
+
+
+def test_the_root_of_a_layer_is_never_opaque(box: Layered, lower: Path, target: Path) -> None:
+    box.overlay(lower)
+    os.setxattr(upper(box), "trusted.overlay.opaque", b"y")
+    assert box.diff() == []
+    before = trees.tree(str(target))
+    box.commit(target)
+    assert trees.tree(str(target)) == before
 
 
 def test_what_is_mounted_on_the_host_below_the_lower_directory_does_not_show_through(box: Layered, lower: Path) -> None:

@@ -85,16 +85,19 @@ class Walk:
     """``upper`` and ``lower`` are descriptors of directories, the walk's own from now on.
 
     ``by_path``: in the order of the paths as strings; else each directory is followed by what is in it, and
-    deletions come first.
+    deletions come first.  ``userxattr``: the overlay was mounted with that option.
     """
 
-    __slots__ = ("_by_path", "_frames", "_lower", "_marks", "destination", "upper")
+    __slots__ = ("_by_path", "_frames", "_lower", "_marks", "_userxattr", "destination", "upper")
 
-    def __init__(self, upper: int, lower: int | None, destination: str, marks: Marks, *, by_path: bool) -> None:
+    def __init__(
+        self, upper: int, lower: int | None, destination: str, marks: Marks, *, by_path: bool, userxattr: bool
+    ) -> None:
         self.upper = Trail(upper)
         self._lower = None if lower is None else Trail(lower)
         self._marks = marks
         self._by_path = by_path
+        self._userxattr = userxattr
         self._frames: list[_Frame] = []
         self.destination = destination
 
@@ -139,14 +142,13 @@ class Walk:
             raise failed(error, Place(frame.found.place, name).below(self.destination)) from None
 
     def _root(self) -> Found:
-        above = os.fstat(self.upper.fd)
-        kind, hides = SAME, False
-        if self._lower is not None:
-            if compare.differs(".", self.upper.fd, above, self._lower.fd, os.fstat(self._lower.fd)):
-                kind = CHANGED
-            hides = xattrs.opaque(self.upper.fd)
+        above, kind = os.fstat(self.upper.fd), SAME
+        if self._lower is not None and compare.differs(
+            ".", self.upper.fd, above, self._lower.fd, os.fstat(self._lower.fd)
+        ):
+            kind = CHANGED
         found = Found(Place(), kind, above, merged=True, marks=self._marks)
-        found.lower, found.hides = self._lower is not None, hides
+        found.lower = self._lower is not None  # and never opaque: pyrunc made it
         found.xattrs = xattrs.read(xattrs.at(self.upper.fd))
         return found
 
@@ -235,7 +237,7 @@ class Walk:
         """What is wanted of a directory when the walk has left it."""
         fd = os.open(name, DIRECTORY, dir_fd=self.upper.fd)
         try:
-            found.hides = self._lower is not None and found.merged and xattrs.opaque(fd)
+            found.hides = self._lower is not None and found.merged and xattrs.opaque(fd, userxattr=self._userxattr)
             found.xattrs = xattrs.read(xattrs.at(fd))
         finally:
             os.close(fd)

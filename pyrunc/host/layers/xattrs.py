@@ -65,16 +65,14 @@ def write(path: str, wanted: dict[str, bytes]) -> None:
             ) from None
 
 
-def opaque(directory: int) -> bool:
-    """Whether overlayfs shows nothing of the lower directory through this one.
+def opaque(directory: int, *, userxattr: bool) -> bool:
+    """Whether overlayfs shows nothing of the lower directory through this one, which is not the root of the layer.
 
-    It keeps its notes under user.* in an overlay of a user namespace, and under trusted.* else; there a container
-    may write user.overlay.opaque itself, but every directory that has a lower one has trusted.overlay.origin.
+    It keeps its notes under user.* when it was mounted with ``userxattr``, and under trusted.* else; what a container
+    writes through it under the same prefix gets another name or is refused, the other prefix is anybody's.
     """
-    path = at(directory)
-    if _get(path, "trusted.overlay.opaque") == b"y":
-        return True
-    return _get(path, "user.overlay.opaque") == b"y" and _get(path, "trusted.overlay.origin") is None
+    prefix = "user" if userxattr else "trusted"
+    return _get(at(directory), f"{prefix}.overlay.opaque") == b"y"
 
 
 def _own(name: str) -> bool:

@@ -124,6 +124,8 @@ def test_without_privilege_they_are_mounted_in_the_containers_namespace() -> Non
     for op in overlays:
         assert stage_of(found, op) == "container"
         assert "userxattr" in op.args[3]  # type: ignore[operator]
+    assert [layer["userxattr"] for layer in found.layers] == [True, True]
+    assert not any(layer["userxattr"] for layer in everything().layers)
 
 
 def test_without_privilege_they_need_a_mount_namespace_of_their_own() -> None:
