@@ -40,7 +40,7 @@ def _table(text: str) -> tuple[Group, ...]:
 #: What ordinary programs are made of.
 ALLOWED = _table("""
 files by descriptor: what may be done was settled when it was opened
-    read write close lseek readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 fcntl dup dup2 dup3
+    read write close lseek readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 dup dup2 dup3
     close_range flock fsync fdatasync sync_file_range sync syncfs ftruncate fallocate fadvise64 readahead
     fstat fstatfs getdents getdents64 fchmod fchown fchdir cachestat
 files by path: the mount namespace, owners and modes decide
@@ -73,10 +73,9 @@ who the process is; without capabilities there is nobody else to become
     getpid gettid getppid getpgrp getpgid setpgid getsid setsid getuid geteuid getresuid getgid getegid
     getresgid getgroups setuid setreuid setresuid setfsuid setgid setregid setresgid setfsgid setgroups capget
     capset
-limits and scheduling within what the box was given
-    getrlimit setrlimit prlimit64 getrusage times getpriority setpriority ioprio_get ioprio_set sched_getattr
-    sched_setattr sched_getparam sched_setparam sched_getscheduler sched_setscheduler sched_getaffinity
-    sched_setaffinity sched_get_priority_max sched_get_priority_min sched_rr_get_interval
+limits and scheduling within what the box was given; who may be changed is said by the rules
+    getrlimit setrlimit getrusage times getpriority ioprio_get sched_getattr sched_getparam sched_getscheduler
+    sched_getaffinity sched_get_priority_max sched_get_priority_min sched_rr_get_interval
 reading clocks, and timers of the process itself
     time gettimeofday clock_gettime clock_getres clock_nanosleep nanosleep alarm getitimer setitimer
     timer_create timer_settime timer_gettime timer_getoverrun timer_delete
@@ -147,6 +146,11 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16  # linux/socket.h
 _STREAM, _DATAGRAM, _TYPES = 1, 2, 0xF  # linux/net.h: the rest of a type is SOCK_NONBLOCK and SOCK_CLOEXEC
 _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58  # linux/in.h
 _NETLINK_ROUTE = 0
+_F_SETLEASE = 1024  # linux/fcntl.h
+_PRIO_PROCESS = 0  # linux/resource.h
+_IOPRIO_WHO_PROCESS = 1  # linux/ioprio.h
+#: Calls whose first argument is the pid of whom they change.
+_OF_PIDS = ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
 _FILE_TYPE = 0o170000
 _FIFO, _REGULAR, _SOCKET = 0o010000, 0o100000, 0o140000
 #: personality(2): asking, the default, uname's machine for 32 bits (setarch), and both without address randomisation
@@ -209,6 +213,10 @@ def conditions() -> Iterator[SeccompRule]:
         for kind in (0, _REGULAR, _FIFO, _SOCKET):
             yield _allow(call, _masked(index, _FILE_TYPE, kind))
     yield from _sockets()
+    yield from _scheduling()
+    # A lease on a file that the host shares keeps the host's own open(2) waiting.
+    for mask, value in parted((_F_SETLEASE,)):
+        yield _allow("fcntl", _masked(1, mask, value))
     for mask, value in parted(TERMINAL_IOCTLS):
         yield _allow("ioctl", _masked(1, mask, value))
 
@@ -226,6 +234,19 @@ def _sockets() -> Iterator[SeccompRule]:
             for protocol in protocols:
                 yield _allow("socket", _equal(0, family), _masked(1, _TYPES, kind), _equal(2, protocol))
     yield _allow("socket", _equal(0, _AF_NETLINK), _equal(2, _NETLINK_ROUTE))
+
+
+def _scheduling() -> Iterator[SeccompRule]:
+    """Limits, priority and processors of anybody but the first process of the box, and of no group or user.
+
+    That one is of the same user, and what is done to it is inherited by every later program.  Threads are named by
+    their numbers here (pthread_setaffinity_np(3)), so that 0 alone would not do.
+    """
+    for mask, value in parted((1,)):
+        for call in _OF_PIDS:
+            yield _allow(call, _masked(0, mask, value))
+        yield _allow("setpriority", _equal(0, _PRIO_PROCESS), _masked(1, mask, value))
+        yield _allow("ioprio_set", _equal(0, _IOPRIO_WHO_PROCESS), _masked(1, mask, value))
 
 
 def parted(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:

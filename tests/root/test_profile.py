@@ -28,7 +28,8 @@ def boxes(runtime: Path, root: Path, tmp_path: Path, ids: Callable[[], str]) -> 
 
 
 PYTHON = """
-import asyncio, concurrent.futures, multiprocessing, os, pty, signal, socket, sqlite3, subprocess, tempfile, threading
+import asyncio, concurrent.futures, multiprocessing, os, pty, resource, signal, socket, sqlite3, subprocess, tempfile
+import threading
 
 def square(n):
     return n * n
@@ -75,7 +76,10 @@ def main():
         os.posix_fallocate(file.fileno(), 0, 4096)
     os.memfd_create("x")
     os.sched_setaffinity(0, os.sched_getaffinity(0))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # a thread by its number; the first one's is 1 here
+        pool.submit(lambda: os.sched_setaffinity(threading.get_native_id(), os.sched_getaffinity(0))).result()
     os.setpriority(os.PRIO_PROCESS, 0, 5)
+    resource.setrlimit(resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
     os.mkfifo("fifo")
     print("fine")
 
@@ -261,6 +265,13 @@ FORBIDDEN: list[tuple[Any, ...]] = [
     ("ioctl", 0, UPPER | 0x5412, "x"),
     ("ioctl", 0, 0x541C, "x"),  # TIOCLINUX
     ("ioctl", 0, 0x5423, "x"),  # TIOCSETD
+    ("fcntl", 0, 1024, 0),  # F_SETLEASE, F_RDLCK
+    ("prlimit64", 1, 7, 0, 0),
+    ("setpriority", 0, 1, 10),
+    ("setpriority", 1, 0, 10),  # PRIO_PGRP
+    ("setpriority", 2, 0, 10),  # PRIO_USER
+    ("ioprio_set", 1, UPPER | 1, 0x6000),
+    ("sched_setaffinity", 1, 8, "\x01"),
 ]
 
 PERMITTED: list[tuple[Any, ...]] = [
@@ -273,6 +284,10 @@ PERMITTED: list[tuple[Any, ...]] = [
     ("socket", AF_INET, STREAM | CLOEXEC, 0),
     ("socket", AF_INET, DATAGRAM, 17),
     ("socket", AF_NETLINK, RAW | CLOEXEC, ROUTE),
+    ("fcntl", 0, 1),  # F_GETFD
+    ("prlimit64", 0, 7, 0, 0),
+    ("setpriority", 0, 0, 10),
+    ("ioprio_set", 1, 0, 0x6000),
 ]
 
 

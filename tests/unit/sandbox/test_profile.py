@@ -134,6 +134,22 @@ def test_every_ioctl_but_those_of_terminals_passes(program: bytes, request: int)
     assert bpf.run(program, number("ioctl"), (0, request)) == (EPERM if refused else ALLOW)
 
 
+@needs_libseccomp
+@given(command=U64 | st.sampled_from([1024, 1 << 32 | 1024, 1025, 1023, 0]))
+def test_a_file_can_be_locked_but_not_leased(program: bytes, command: int) -> None:
+    assert bpf.run(program, number("fcntl"), (0, command)) == (EPERM if command & 0xFFFFFFFF == 1024 else ALLOW)
+
+
+@needs_libseccomp
+@given(pid=U64 | st.sampled_from([0, 1, 2, 1 << 32, 1 << 32 | 1, 0xFFFFFFFF]), which=st.integers(0, 3))
+def test_the_first_process_keeps_its_limits_and_its_place(program: bytes, pid: int, which: int) -> None:
+    wanted = EPERM if pid & 0xFFFFFFFF == 1 else ALLOW
+    for name in ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity"):
+        assert bpf.run(program, number(name), (pid, 7, 0)) == wanted
+    assert bpf.run(program, number("setpriority"), (which, pid, 0)) == (wanted if which == 0 else EPERM)
+    assert bpf.run(program, number("ioprio_set"), (which, pid, 0)) == (wanted if which == 1 else EPERM)
+
+
 @given(st.sets(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=6), st.integers(0, 0xFFFFFFFF))
 def test_what_parts_from_a_set_is_matched_once_and_the_set_never(values: set[int], probe: int) -> None:
     pairs = list(profile.parted(tuple(values)))
