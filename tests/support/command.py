@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # posix_spawn, which subprocess prefers from Python 3.13 on, leaves glibc's own two signals ignored in the program, and
 # a runtime hands that on to the container.  The switch is in subprocess' documentation.
-subprocess._USE_POSIX_SPAWN = False  # type: ignore[attr-defined]
+subprocess._USE_POSIX_SPAWN = False  # type: ignore[misc]
 
 PathLike = str | os.PathLike[str]
 
