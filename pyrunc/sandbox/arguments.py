@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 #: The word for a root file system made of the host's own programs.
 HOST = "host"
+#: The word for the limit of a box that is asked for none: it has one where the host lets it.
+DEFAULT = "default"
+DEFAULT_MEMORY = 1 << 30
+DEFAULT_PIDS = 512
 #: Of a private tmpfs without a size; tmpfs(5) would take half of the machine's memory.
 DEFAULT_SIZE = "256m"
 DEFAULT_USER = 1000
@@ -41,6 +45,7 @@ class Arguments:
         "cpus",
         "cwd",
         "debug",
+        "defaults",
         "env",
         "gid",
         "hostname",
@@ -64,6 +69,7 @@ class Arguments:
     tmp: str | None  # the size of /tmp
     workspace: tuple[str, str] | None  # where, and its size
     shares: tuple[Share, ...]
+    defaults: frozenset[str]  # of memory and pids, which was not said; it is None here
     memory: int | None
     pids: int | None
     cpus: int | None
@@ -88,8 +94,8 @@ def read(
     workspace: Path | tuple[Path, Size] | None = None,
     files: Shared | None = None,
     mounts: Shared | None = None,
-    memory: Size | None = None,
-    pids: int | None = None,
+    memory: Size | None = DEFAULT,
+    pids: int | str | None = DEFAULT,
     cpus: float | None = None,
     network: bool = False,
     user: int | str | tuple[int, int] = DEFAULT_USER,
@@ -114,7 +120,8 @@ def read(
     * ``files`` and ``mounts``: paths of the host, files or directories, to paths inside; read-only, or ``(path,
       "rw")``, or ``(path, "cow")`` for a copy that only this box sees.  Owners and modes are those of the host.
     * ``memory`` (with swap), ``pids`` (the box itself takes one), ``cpus``: limits; an ordinary user needs a cgroup
-      that was given to it.
+      that was given to it.  Unless they are None, memory is 1g and pids 512 where root has the controller; elsewhere
+      pids is RLIMIT_NPROC where the box has a user namespace of its own (from Linux 5.14 on).
     * ``network``: the host's instead of none.  With it come the host's services on local addresses and its
       abstract Unix sockets.
     * ``user``: who programs in the box are.  For root's boxes that is a user of the host, too, unless ``userns``.
@@ -130,8 +137,9 @@ def read(
     made.tmp = take("tmp", tmp, _optional_size, None)
     made.workspace = _workspace(problems, workspace)
     made.shares = shares.read(problems, files, mounts)
-    made.memory = None if memory is None else take("memory", memory, values.memory, 0)
-    made.pids = None if pids is None else take("pids", pids, values.whole, 0)
+    made.defaults = frozenset(name for name, value in (("memory", memory), ("pids", pids)) if value == DEFAULT)
+    made.memory = None if memory in (None, DEFAULT) else take("memory", memory, values.memory, 0)
+    made.pids = None if pids in (None, DEFAULT) else take("pids", pids, values.whole, 0)
     made.cpus = None if cpus is None else take("cpus", cpus, values.quota, 0)
     made.network = take("network", network, values.flag, False)
     made.uid, made.gid = take("user", user, values.user, (DEFAULT_USER, DEFAULT_USER))

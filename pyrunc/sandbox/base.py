@@ -6,19 +6,19 @@ The only part between the arguments and the config that reads the host.  ``spec`
 from __future__ import annotations
 
 import os
-import resource
 import stat
 
 from pyrunc.errors import SpecError
 from pyrunc.host import failure
 from pyrunc.sandbox import arguments as args
-from pyrunc.sandbox import exposure, skeleton
+from pyrunc.sandbox import defaults, exposure, skeleton
 from pyrunc.sandbox.problems import Problems, shown
+from pyrunc.sandbox.spec import RLIMITS
 from pyrunc.spec.mount_checks import is_bind, normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyrunc.sandbox.arguments import Arguments
     from pyrunc.sandbox.shares import Share
@@ -35,10 +35,13 @@ class Base:
 
     ``rootfs`` absolute; ``mounts`` and ``env`` what it brings; ``cwd`` where a bundle's process starts, or "/".
     ``upper``: some mount point is not in the rootfs, and nothing is to be made there.  ``swap``: the kernel has it.
-    ``core``: the highest RLIMIT_CORE up to 1 that this process can set.
+    ``controllers``: of memory and pids, those that a box can have.  ``ceilings``: hard limits of this process.
+    ``processes_apart``: RLIMIT_NPROC in a new user namespace counts only what runs in it.
     """
 
-    __slots__ = ("core", "cwd", "env", "mounts", "rootfs", "swap", "upper")
+    __slots__ = (
+        "ceilings", "controllers", "cwd", "env", "mounts", "processes_apart", "rootfs", "swap", "upper",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -49,7 +52,9 @@ class Base:
         cwd: str = "/",
         upper: bool = False,
         swap: bool = True,
-        core: int = 1,
+        controllers: frozenset[str] = frozenset(),
+        ceilings: Mapping[str, int] | None = None,
+        processes_apart: bool = True,
     ) -> None:
         self.rootfs = rootfs
         self.mounts = mounts
@@ -57,11 +62,15 @@ class Base:
         self.cwd = cwd
         self.upper = upper
         self.swap = swap
-        self.core = core
+        self.controllers = controllers
+        self.ceilings = ceilings or {}
+        self.processes_apart = processes_apart
 
 
-def find(arguments: Arguments, root: str) -> Base:
+def find(arguments: Arguments, root: str, *, cgroups: bool = True) -> Base:
     """Look at the host; ``root`` is the runtime root, which keeps the skeleton of rootfs="host".
+
+    ``cgroups``: whether a box may have some.
 
     UsageError names every argument whose source is missing or of the wrong kind; HostError where the skeleton cannot
     be had.
@@ -88,8 +97,9 @@ def find(arguments: Arguments, root: str) -> Base:
     problems.finish()
     assert found is not None
     found.swap = os.path.exists("/proc/swaps")
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    found.core = 1 if hard == resource.RLIM_INFINITY else min(hard, 1)
+    found.controllers = defaults.limited(("memory", "pids")) if cgroups else frozenset()
+    found.ceilings = defaults.ceilings((*RLIMITS, "RLIMIT_NPROC"))
+    found.processes_apart = defaults.processes_counted_apart()
     return found
 
 

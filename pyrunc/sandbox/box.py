@@ -66,7 +66,7 @@ class Sandbox:
         """
         self._wanted = read(wanted)
         place = roots.default() if root is None else os.path.abspath(root)
-        config = configuration(self._wanted, place)
+        config = configuration(self._wanted, place, cgroups=cgroup_manager != "disabled")
         id = "sandbox-" + os.urandom(8).hex()
         try:
             self._holder = Holder(place, id, *valid(config), cgroup_manager=cgroup_manager, warn=warn or _ignore)
@@ -211,9 +211,9 @@ def read(wanted: dict[str, Any]) -> arguments.Arguments:
         raise TypeError(str(error).replace("read()", "Sandbox()")) from None
 
 
-def configuration(wanted: arguments.Arguments, root: str) -> Spec:
+def configuration(wanted: arguments.Arguments, root: str, *, cgroups: bool = True) -> Spec:
     """The config for these arguments, for whoever runs this program."""
-    return spec.build(wanted, base.find(wanted, root), uid=os.geteuid(), gid=os.getegid())
+    return spec.build(wanted, base.find(wanted, root, cgroups=cgroups), uid=os.geteuid(), gid=os.getegid())
 
 
 def _stream(stdio: Stdio, name: str, wanted: int) -> int:

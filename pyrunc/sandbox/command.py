@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TIMED_OUT = 124
 
 #: Options whose text is the argument of the same name.
-_AS_THEY_ARE = ("rootfs", "workspace", "memory", "user", "cwd", "hostname")
+_AS_THEY_ARE = ("rootfs", "workspace", "user", "cwd", "hostname")
 
 
 def arguments(given: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +35,10 @@ def arguments(given: dict[str, Any]) -> dict[str, Any]:
         found["writable"] = given["writable"]
     if given["tmp"] is not None:
         found["tmp"] = None if given["tmp"] == "none" else given["tmp"]
+    if given["memory"] is not None:
+        found["memory"] = None if given["memory"] == "none" else given["memory"]
     if given["pids"] is not None:
-        found["pids"] = _number("pids", given["pids"], int)
+        found["pids"] = None if given["pids"] == "none" else _number("pids", given["pids"], int)
     if given["cpus"] is not None:
         found["cpus"] = _number("cpus", given["cpus"], float)
     found["files"] = dict(_share("file", text) for text in given["file"])

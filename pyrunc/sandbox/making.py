@@ -42,7 +42,7 @@ class Making(Creation):
         self.spec, data = config
         rootfs = bundles.check_rootfs(self.spec, bundle)
         root = files.parent(self.record.directory)
-        who, facts = _host()
+        who, facts = host()
         key = data, root, self.options.cgroup_manager, who
         template = _known.get(key)
         if template is None or template.cow != bundles.cow_directories(self.spec, template.isolation, bundle):
@@ -115,7 +115,7 @@ def _filled(value: Any, id: str) -> Any:
     return value
 
 
-def _host() -> tuple[tuple[object, ...], HostFacts]:
+def host() -> tuple[tuple[object, ...], HostFacts]:
     """Who this program is, and the facts about the host.  What of these may change while it runs is looked at again:
     its ids and its cgroups."""
     global _facts

@@ -30,8 +30,17 @@ POINTS_SIZE = "1m"
 FIRST_ID, IDS = 0x70000000, 65536
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "cgroup")
 _UMASK = 0o022
-#: Descriptors, as in the default config.
-_NOFILE: Rlimit = {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024}
+#: A box's pseudo terminals: the kernel has a number of them for all (kernel.pty.max, 4096).
+_TERMINALS = 256
+#: Both limits, for every program, as far as this process may have that much itself.
+RLIMITS = {
+    "RLIMIT_NOFILE": 1024,
+    # core(5): 0 does not keep a program that core_pattern names from being run on the host; 1 does.
+    "RLIMIT_CORE": 1,
+    # What the kernel counts by user: root's boxes share theirs with one another, and with that user of the host.
+    "RLIMIT_SIGPENDING": 1024,
+    "RLIMIT_MSGQUEUE": 256 << 10,
+}
 
 
 def build(arguments: Arguments, base: Base, *, uid: int, gid: int) -> Spec:
@@ -42,7 +51,7 @@ def build(arguments: Arguments, base: Base, *, uid: int, gid: int) -> Spec:
     _check_ids(arguments, uid)
     spec: Spec = {
         "ociVersion": OCI_VERSION,
-        "process": _process(arguments, base),
+        "process": _process(arguments, base, uid),
         "root": {"path": base.rootfs, "readonly": arguments.writable is None},
         "hostname": arguments.hostname,
         "mounts": _mounts(arguments, base, uid),
@@ -119,16 +128,14 @@ def _are_mapped(spec: Spec, ids: tuple[int, int]) -> bool:
     return True
 
 
-def _process(arguments: Arguments, base: Base) -> Process:
+def _process(arguments: Arguments, base: Base, uid: int) -> Process:
     workspace = arguments.workspace[0] if arguments.workspace else None
     defaults = {"PATH": PATH, "HOME": workspace or "/tmp", "LANG": "C.UTF-8"}
     env = [f"{name}={value}" for name, value in defaults.items()]
     env = merge(env, dict(entry.split("=", 1) for entry in base.env if "=" in entry))
-    limits: dict[str, Rlimit] = {
-        "RLIMIT_NOFILE": _NOFILE,
-        # core(5): 0 does not keep a program that core_pattern names from being run on the host; 1 does.
-        "RLIMIT_CORE": {"type": "RLIMIT_CORE", "soft": base.core, "hard": base.core},
-    }
+    limits = {name: _rlimit(name, value, base) for name, value in RLIMITS.items()}
+    if "pids" in arguments.defaults - base.controllers and base.processes_apart and (uid != 0 or arguments.userns):
+        limits["RLIMIT_NPROC"] = _rlimit("RLIMIT_NPROC", args.DEFAULT_PIDS, base)
     limits.update((limit["type"], limit) for limit in arguments.rlimits)
     return {
         "user": {"uid": arguments.uid, "gid": arguments.gid, "umask": _UMASK},
@@ -139,6 +146,11 @@ def _process(arguments: Arguments, base: Base) -> Process:
         "rlimits": [{**limit} for limit in limits.values()],
         "noNewPrivileges": True,
     }
+
+
+def _rlimit(name: str, value: int, base: Base) -> Rlimit:
+    value = min(value, base.ceilings.get(name, value))
+    return {"type": name, "soft": value, "hard": value}
 
 
 def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
@@ -160,7 +172,7 @@ def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
             "type": "devpts",
             "source": "devpts",
             "options": [
-                *("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+                *("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", f"max={_TERMINALS}"),
                 # The group tty is not mapped in a namespace of one user.
                 *(("gid=5",) if uid == 0 else ()),
             ],
@@ -217,13 +229,16 @@ def _resources(arguments: Arguments, base: Base, uid: int) -> Resources:
     found: Resources = {}
     if uid == 0:
         found["devices"] = [{"allow": False, "access": "rwm"}]
-    if arguments.memory is not None:
-        found["memory"] = {"limit": arguments.memory}
+    assumed = arguments.defaults & base.controllers
+    memory = args.DEFAULT_MEMORY if "memory" in assumed else arguments.memory
+    pids = args.DEFAULT_PIDS if "pids" in assumed else arguments.pids
+    if memory is not None:
+        found["memory"] = {"limit": memory}
         if base.swap:
             # The sum of both: without it, whatever does not fit would go to the host's swap.
-            found["memory"]["swap"] = arguments.memory
-    if arguments.pids is not None:
-        found["pids"] = {"limit": arguments.pids}
+            found["memory"]["swap"] = memory
+    if pids is not None:
+        found["pids"] = {"limit": pids}
     if arguments.cpus is not None:
         found["cpu"] = {"quota": arguments.cpus, "period": values.CPU_PERIOD}
     return found

@@ -13,6 +13,7 @@ import pytest
 
 from pyrunc.errors import OpFailed
 from pyrunc.host import execute
+from pyrunc.host.cgroups.controllers import obtainable
 from pyrunc.plan.ops import Op
 from tests.conftest import token
 
@@ -182,3 +183,15 @@ def test_a_container_with_a_writable_cgroup2_owns_what_a_delegate_may_write(
         "cgroup.max.depth 65534",
         "made",
     ]
+
+
+def test_what_could_be_given_is_told_without_a_write(with_hugetlb: Path, place: Path) -> None:
+    top = str(with_hugetlb)
+    assert obtainable(str(place), top, "hugetlb")
+    assert not obtainable(str(place), top, "absent")
+    assert not obtainable(str(place / "absent"), top, "hugetlb")
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        (place / "cgroup.procs").write_text(str(process.pid))
+        assert not obtainable(str(place), top, "hugetlb")
+        process.kill()
+    assert given(place) == []

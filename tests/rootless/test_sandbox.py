@@ -113,3 +113,26 @@ with ThreadPoolExecutor(8) as pool:
     assert list(pool.map(one, range(24))) == [f"{number}\\n" for number in range(24)]
 """
     play(user, script)
+
+
+def test_a_fork_bomb_ends_at_the_limit_of_its_own_box(user: User) -> None:
+    script = """
+bomb = '''
+import os, time
+made = 0
+try:
+    while made < 2000:
+        if os.fork() == 0:
+            time.sleep(1000)
+        made += 1
+except OSError as error:
+    print(made, error.errno)
+'''
+with pyrunc.Sandbox(timeout=60) as box, pyrunc.Sandbox(timeout=60) as other:
+    made, number = box.run(["python3", "-c", bomb], text=True).stdout.split()
+    assert 400 < int(made) < 512 and number == "11", (made, number)
+    assert other.run(["sh", "-c", "true & wait"]).returncode == 0
+    box.kill()
+    assert box.run(["true"]).returncode == 0
+"""
+    play(user, script)

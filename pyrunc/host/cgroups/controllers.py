@@ -7,6 +7,7 @@ file of the cgroups above is ever written, and only where something is missing i
 from __future__ import annotations
 
 import errno
+import posix
 
 from pyrunc.errors import OpFailed
 from pyrunc.host import failure, files
@@ -52,6 +53,23 @@ def _incomplete(path: str, mount: str, wanted: Sequence[str]) -> list[str]:
             break
         found.append(directory)
     return found
+
+
+def obtainable(directory: str, mount: str, controller: str) -> bool:
+    """Whether ``enable`` could give it to a cgroup that is made in ``directory``; nothing is written."""
+    while True:
+        try:
+            if controller in tree.read(directory + _CONTROL).split():
+                return True
+            if _has_processes(directory) or not posix.access(directory + _CONTROL, posix.W_OK):
+                return False
+            if controller in tree.read(directory + "/cgroup.controllers").split():
+                return True
+        except OSError:
+            return False  # a directory that this process cannot see gives nothing to it
+        if directory == mount:
+            return False
+        directory = files.parent(directory)
 
 
 def _words(path: str, where: str) -> list[str]:

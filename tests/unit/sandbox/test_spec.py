@@ -171,6 +171,40 @@ def test_limits_of_the_cgroup() -> None:
     assert build(Base("/r", [], swap=False), memory="1m")["linux"]["resources"]["memory"] == {"limit": 1 << 20}
 
 
+BOTH = frozenset(("memory", "pids"))
+
+
+def test_a_box_that_is_asked_for_no_limit_has_one_where_the_host_lets_it() -> None:
+    found = build(Base("/r", [], controllers=BOTH))["linux"]["resources"]
+    assert (found["memory"], found["pids"]) == ({"limit": 1 << 30, "swap": 1 << 30}, {"limit": 512})
+    found = build(Base("/r", [], controllers=BOTH), memory=None, pids=7)["linux"]["resources"]
+    assert "memory" not in found
+    assert found["pids"] == {"limit": 7}
+    assert set(build(Base("/r", [], controllers=BOTH), memory=None, pids=None)["linux"]["resources"]) == {"devices"}
+    assert set(build(Base("/r", []))["linux"]["resources"]) == {"devices"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "given"),
+    [
+        (512, {"uid": 1000}),
+        (512, {"userns": True}),
+        (100, {"uid": 1000, "base": Base("/r", [], ceilings={"RLIMIT_NPROC": 100})}),
+        (None, {}),
+        (None, {"uid": 1000, "pids": None}),
+        (None, {"uid": 1000, "pids": 64}),
+        (None, {"uid": 1000, "base": Base("/r", [], processes_apart=False)}),
+        (None, {"userns": True, "base": Base("/r", [], controllers=BOTH)}),
+        (9, {"uid": 1000, "rlimits": {"nproc": 9}}),
+    ],
+)
+def test_without_a_cgroup_processes_are_limited_where_the_box_counts_its_own(
+    limit: int | None, given: dict[str, Any]
+) -> None:
+    found = {one["type"]: one["hard"] for one in build(**given)["process"]["rlimits"]}
+    assert found.get("RLIMIT_NPROC") == limit
+
+
 def test_an_ordinary_user_is_the_only_one_in_its_box() -> None:
     made = build(uid=12345, gid=54321, user="5:6")
     assert made["linux"]["uidMappings"] == [{"containerID": 5, "hostID": 12345, "size": 1}]
@@ -236,7 +270,8 @@ def test_what_a_bundle_brings_is_where_a_box_starts() -> None:
 
 def test_limits_of_a_process_are_the_defaults_and_those_given() -> None:
     found = {limit["type"]: limit["hard"] for limit in build(rlimits={"nofile": 64, "cpu": 5})["process"]["rlimits"]}
-    assert found == {"RLIMIT_NOFILE": 64, "RLIMIT_CORE": 1, "RLIMIT_CPU": 5}
+    per_user = {"RLIMIT_SIGPENDING": 1024, "RLIMIT_MSGQUEUE": 256 << 10}
+    assert found == {"RLIMIT_NOFILE": 64, "RLIMIT_CORE": 1, "RLIMIT_CPU": 5, **per_user}
 
 
 def test_one_run_differs_from_the_box_in_what_is_given() -> None:

@@ -1,0 +1,38 @@
+"""Limits that a box has without being asked for them: which of them the host lets it have."""
+
+from __future__ import annotations
+
+import resource
+
+from pyrunc.host import files
+from pyrunc.host.cgroups import controllers
+from pyrunc.sandbox import making
+
+#: From then on RLIMIT_NPROC counts the processes of a user namespace; before, all that the user has on the host.
+_COUNTED_APART = (5, 14)
+
+
+def limited(names: tuple[str, ...]) -> frozenset[str]:
+    """Of these cgroup controllers, those that a new box of this program can have."""
+    facts = making.host()[1]
+    if facts["uid"] != 0 or not facts["initial_userns"]:
+        return frozenset()
+    layout = facts["cgroup"]
+    if layout["mode"] != "v2":
+        return frozenset(names) & frozenset(layout["mounts"])
+    mount = layout["mounts"][""].rstrip("/")
+    own = layout["own"].get("", "/")
+    # A box's cgroup lies beside that of this program.
+    above = mount if own == "/" else files.parent(mount + own)
+    return frozenset(name for name in names if controllers.obtainable(above, mount, name))
+
+
+def ceilings(names: tuple[str, ...]) -> dict[str, int]:
+    """The hard limits of this process, which a box of an ordinary user cannot exceed; without those that are none."""
+    hard = {name: resource.getrlimit(getattr(resource, name))[1] for name in names}
+    return {name: limit for name, limit in hard.items() if limit != resource.RLIM_INFINITY}
+
+
+def processes_counted_apart() -> bool:
+    """Whether RLIMIT_NPROC in a new user namespace is about that alone."""
+    return making.host()[1]["kernel"] >= _COUNTED_APART
