@@ -252,6 +252,29 @@ static long op_hold(struct init *c, const struct argument *a)
 	}
 }
 
+/* What is written there is a request to the kernel, which looks at who writes as well as at who has opened. */
+static bool is_interface(long file_system)
+{
+	static const long magics[] = {
+		PROC_MAGIC,
+		0x62656572, /* sysfs */
+		0x27e0eb,   /* cgroup */
+		0x63677270, /* cgroup2 */
+		0x64626720, /* debugfs */
+		0x74726163, /* tracefs */
+		0x73636673, /* securityfs */
+		0x62656570, /* configfs */
+		0xf97cff8c, /* selinuxfs */
+		0xde5e81e4, /* efivarfs */
+		0x65735543, /* fusectl */
+		0x42494e4d, /* binfmt_misc */
+	};
+	for (u32 i = 0; i < sizeof magics / sizeof *magics; i++)
+		if (magics[i] == file_system)
+			return true;
+	return false;
+}
+
 /* Opens with the sandbox's own eyes and rights, and hands over what was found.  No symlink of procfs that leads
  * elsewhere is taken; the flags see to it that no FIFO and no lease makes this wait. */
 static long op_send_file(struct init *c, const struct argument *a)
@@ -273,5 +296,7 @@ static long op_send_file(struct init *c, const struct argument *a)
 		return FAIL(c, -EISDIR, "open ", path);
 	if (kind_of(&st) != kind)
 		return FAIL(c, -EINVAL, "not a regular file: ", path);
+	if ((how.flags & O_ACCMODE) != O_RDONLY && is_interface(TRY(c, file_system_of(fd), "fstatfs ", path)))
+		return FAIL(c, -EPERM, "an interface of the kernel: ", path);
 	return TRY(c, send_message(c, MSG_FILE, 0, 0, fd), "send ", path);
 }

@@ -243,6 +243,23 @@ def test_a_link_leads_to_the_boxs_own_files(box: Sandbox, tmp_path: Path) -> Non
     assert secret.read_text() == "the host's own\n"
 
 
+def test_nothing_is_written_to_the_kernel_with_the_rights_of_the_program(box: Sandbox) -> None:
+    """oom_score_adj is its owner's to open, and looks for the capability of who writes."""
+    sleeper = box.popen(sh("echo $$; exec sleep 1000"), stdout=PIPE)
+    assert sleeper.stdout is not None
+    number = sleeper.stdout.read(100).decode().strip()
+    for name in ("oom_score_adj", "comm"):
+        path = f"/proc/{number}/{name}"
+        before = box.read(path)
+        box.run(["ln", "-sfn", path, "out"], check=True)
+        for target in ("out", path):
+            with pytest.raises(pyrunc.OpFailed, match="an interface of the kernel"):
+                box.write(target, b"-500")
+        assert box.read(path) == before
+    sleeper.kill()
+    sleeper.close()
+
+
 def test_a_file_that_is_swapped_all_the_time_is_the_boxs_own_or_an_error(box: Sandbox) -> None:
     box.write("real", b"real")
     swapping = box.popen(sh("while :; do ln -sf /etc/shadow out; mkfifo f; mv f out; ln -f real out; done"))
