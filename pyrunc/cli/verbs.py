@@ -12,15 +12,19 @@ from pyrunc.errors import HostError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from pyrunc.cli.commands import Value
     from pyrunc.cli.lean import Line
+    from pyrunc.host.layers.changes import Change
     from pyrunc.spec.types import Process
 
 #: Kind of a change -> its name in JSON, as podman diff has it.
 CHANGES = {"C": "changed", "A": "added", "D": "deleted"}
+
+#: Characters that a long output is written in.
+OUTPUT = 1 << 16
 
 UID_LIMIT = 0xFFFFFFFE  # 2^32-1 means "leave it" to setresuid(2)
 
@@ -125,15 +129,35 @@ def exec_(line: Line) -> int:
 def diff(line: Line) -> int:
     from pyrunc.runtime import diff as verb
 
-    changes = verb.diff(_root(line), line.arguments[0])
+    changes = verb.each(_root(line), line.arguments[0], warn=_warner(line))
     if line.options["format"] == "json":
-        from pyrunc.spec import jsontext
-
-        found = {name: [change.path for change in changes if change.kind == kind] for kind, name in CHANGES.items()}
-        out(escaped(jsontext.dumps(found)) + "\n")
+        _out_lines(escaped(piece) for piece in _diff_json(list(changes)))
     else:
-        out("".join([f"{change.kind} {shown(change.path)}\n" for change in changes]))
+        _out_lines(f"{change.kind} {shown(change.path)}\n" for change in changes)
     return 0
+
+
+def _out_lines(lines: Iterable[str]) -> None:
+    """A part at a time: the paths of a deep tree are much longer than what makes them."""
+    part, size = [], 0
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if size > OUTPUT:
+            out("".join(part))
+            part, size = [], 0
+    out("".join(part))
+
+
+def _diff_json(changes: list[Change]) -> Iterator[str]:
+    from pyrunc.spec.jsontext import dumps
+
+    for number, (kind, name) in enumerate(CHANGES.items()):
+        yield f"{',' if number else '{'}{dumps(name)}:["
+        for index, change in enumerate(change for change in changes if change.kind == kind):
+            yield "," * bool(index) + dumps(change.path)
+        yield "]"
+    yield "}\n"
 
 
 def commit(line: Line) -> int:

@@ -114,7 +114,7 @@ def _archive(
 ) -> None:
     archive = Archive(sink, _owners(record), warn)
     for layer in layers:
-        with diff.walk(state, layer, by_path=False) as walk:
+        with diff.walk(state, layer, by_path=False, too_long=diff.too_long(warn)) as walk:
             archive.add(walk, "/" if relative else layer["destination"])
     archive.finish()
 

@@ -12,7 +12,7 @@ from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pyrunc.host.layers.changes import Change
     from pyrunc.host.layers.overlay import Walk
@@ -20,22 +20,44 @@ if TYPE_CHECKING:
     from pyrunc.state.store import State
 
 
-def diff(root: str, id: str, mounts: Mapping[int, int] | None = None) -> list[Change]:
+def diff(
+    root: str, id: str, mounts: Mapping[int, int] | None = None, *, warn: Callable[[str], None] | None = None
+) -> list[Change]:
     """Every added, changed and deleted path, sorted; of a container that is created, running, paused or stopped.
 
-    ``mounts``: descriptors of those layers that were passed to the caller, by their index.
+    ``mounts``: descriptors of those layers that were passed to the caller, by their index.  ``warn`` is told what had
+    to be left out.
     StateError if there is no such container, or none of its trees is its own.
     """
+    return list(each(root, id, mounts, warn=warn))
+
+
+def each(
+    root: str, id: str, mounts: Mapping[int, int] | None = None, *, warn: Callable[[str], None] | None = None
+) -> Iterator[Change]:
+    """As ``diff``, one at a time: those of a single layer are not kept."""
     import heapq
 
     state = load(Record(root, id))
-    found = []
+    found: list[Iterable[Change]] = []
     for index, layer in enumerate(state["layers"]):
-        with walk(state, layer, by_path=True, mount=(mounts or {}).get(index, -1)) as layer_walk:
-            found.append(list(changes.changes(layer_walk)))
-    if len(found) == 1:
-        return found[0]
-    return list(heapq.merge(*found, key=lambda change: change.path))
+        mount = (mounts or {}).get(index, -1)
+        with walk(state, layer, by_path=True, mount=mount, too_long=too_long(warn)) as layer_walk:
+            if len(state["layers"]) == 1:
+                yield from changes.changes(layer_walk)
+            else:
+                found.append(list(changes.changes(layer_walk)))
+    yield from heapq.merge(*found, key=lambda change: change.path)
+
+
+def too_long(warn: Callable[[str], None] | None) -> Callable[[str], None]:
+    """What a walk calls with a directory whose objects have paths that are too long."""
+
+    def tell(path: str) -> None:
+        if warn is not None:
+            warn(f"{path}: what is in it and has a path of more than {overlay.PATH_LIMIT} bytes is left out")
+
+    return tell
 
 
 def load(record: Record) -> State:
@@ -53,7 +75,14 @@ def load(record: Record) -> State:
     return state
 
 
-def walk(state: State, layer: Layer, *, by_path: bool, mount: int = -1) -> Walk:
+def walk(
+    state: State,
+    layer: Layer,
+    *,
+    by_path: bool,
+    mount: int = -1,
+    too_long: Callable[[str], None] | None = None,
+) -> Walk:
     """A walk down one layer, to be closed; what other layers cover and what pyrunc itself made is left out.
 
     ``mount`` is a descriptor of it where its path does not lead there.
@@ -68,4 +97,6 @@ def walk(state: State, layer: Layer, *, by_path: bool, mount: int = -1) -> Walk:
             os.close(lower)
         raise
     userxattr = layer.get("userxattr", False)  # not in a state that an older version has written
-    return overlay.Walk(upper, lower, layer["destination"], left_out, by_path=by_path, userxattr=userxattr)
+    return overlay.Walk(
+        upper, lower, layer["destination"], left_out, by_path=by_path, userxattr=userxattr, too_long=too_long
+    )

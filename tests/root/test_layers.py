@@ -19,7 +19,9 @@ import pytest
 
 from pyrunc.errors import HostError, StateError
 from pyrunc.host import process
+from pyrunc.host.layers import xattrs
 from pyrunc.host.layers.archive import Archive
+from pyrunc.host.layers.overlay import PATH_LIMIT
 from pyrunc.host.layers.remove import remove
 from pyrunc.host.layers.sink import Sink
 from pyrunc.host.layers.trail import Trail
@@ -273,7 +275,6 @@ def test_layers_in_layers_are_told_once_each(box: Layered, lower: Path, tmp_path
     box.made = ["/srv", "/srv/data", "/d/work"]
     box.save()
     (root / "zzz").touch()
-    (root / "srv/data/covered").touch()
     (data / "config").unlink()
     (work / "result").touch()
     assert box.diff() == [("/d/work/result", "A"), ("/srv/data/config", "D"), ("/zzz", "A")]
@@ -287,11 +288,13 @@ def test_layers_in_layers_are_told_once_each(box: Layered, lower: Path, tmp_path
     assert names(tmp_path / "data.tar") == [".wh.config"]
 
 
-def test_what_lies_under_another_layer_is_not_told(box: Layered, lower: Path, tmp_path: Path) -> None:
+def test_an_untouched_mount_point_of_another_layer_is_not_told(box: Layered, lower: Path, tmp_path: Path) -> None:
     root = Path(box.overlay(lower))
     (root / "e/covered").touch()
     (root / "e").chmod(0o700)
     assert box.diff() == [("/e", "C"), ("/e/covered", "A")]
+    trees.remove(str(root / "e/covered"))
+    (root / "e").chmod((lower / "e").stat().st_mode)
     (Path(box.overlay(lower / "e", "/e")) / "seen").touch()
     assert box.diff() == [("/e/seen", "A")]
     box.commit(tmp_path / "layer.tar")
@@ -593,13 +596,18 @@ def test_a_tree_of_ten_thousand_levels_is_walked_written_applied_and_removed(
             os.mkdir("d1", dir_fd=trail.fd)
             os.mkdir("e1", dir_fd=trail.fd)
             trail.enter("d1")
-    found = diff(str(box.root), "box")
-    assert len(found) == 2 * DEEP
+    named = PATH_LIMIT // len("/d1")
+    warnings: list[str] = []
+    found = diff(str(box.root), "box", warn=warnings.append)
+    assert len(found) == 2 * named
     assert {change.kind for change in found} == {"A"}
-    assert max(len(change.path) for change in found[:: DEEP // 10]) > 3 * DEEP // 2
+    assert max(len(change.path) for change in found) == 3 * named
+    assert len(warnings) == 1
+    assert warnings[0].startswith("/d1" * named + ": ")
     box.commit(tmp_path / "layer.tar")
+    assert box.warnings == warnings
     with tarfile.open(tmp_path / "layer.tar") as opened:
-        assert sum(1 for _ in opened) == 2 * DEEP
+        assert sum(1 for _ in opened) == 2 * named
     made = str(tmp_path / "made") + "/"
     box.commit(made)
     with Trail(os.open(made, os.O_RDONLY)) as trail:
@@ -617,6 +625,55 @@ def test_a_tree_of_ten_thousand_levels_is_walked_written_applied_and_removed(
         remove(layer, "d1")
     finally:
         os.close(layer)
+
+
+def test_a_path_that_nobody_can_say_is_told_once_by_its_directory(box: Layered, tmp_path: Path) -> None:
+    """The limit is exact, and counts bytes."""
+    work = box.workspace("/work")
+    name = "\u00e4" * 127 + "x"
+    with Trail(os.open(work, os.O_RDONLY)) as trail:
+        for _ in range(15):
+            os.mkdir(name, dir_fd=trail.fd)
+            trail.enter(name)
+        left = PATH_LIMIT - len("/work") - 15 * 256 - 1
+        for last in ("x" * left, "y" * (left + 1), "z" * (left + 1)):
+            os.mkdir(last, dir_fd=trail.fd)
+            os.close(os.open(f"{last}/in", os.O_CREAT, dir_fd=trail.fd))
+    warnings: list[str] = []
+    found = [change.path for change in diff(str(box.root), "box", warn=warnings.append)]
+    assert len(found) == 16
+    assert len(os.fsencode(found[-1])) == PATH_LIMIT
+    assert sorted(warning.partition(": ")[0] for warning in warnings) == found[-2:]
+    box.commit(tmp_path / "layer.tar")
+    assert len(names(tmp_path / "layer.tar")) == 16
+    box.commit(tmp_path / "made/")
+    with Trail(os.open(tmp_path / "made/work", os.O_RDONLY)) as trail:
+        for _ in range(15):
+            trail.enter(name)
+        assert len(os.listdir(trail.fd)) == 3
+
+
+def test_what_is_put_on_a_mount_point_that_was_uncovered_is_told(box: Layered, lower: Path, tmp_path: Path) -> None:
+    root = Path(box.overlay(lower))
+    (root / "work").mkdir()
+    box.made = ["/work"]
+    box.workspace("/work")
+    assert box.diff() == []
+    (root / "work/hidden").touch()
+    assert box.diff() == [("/work", "A"), ("/work/hidden", "A")]
+    box.commit(tmp_path / "layer.tar", "/")
+    assert names(tmp_path / "layer.tar") == ["work/", "work/hidden"]
+
+
+def test_a_mebibyte_of_attributes_is_too_many(box: Layered, tmp_path: Path) -> None:
+    work = Path(box.workspace("/work"))
+    (work / "file").touch()
+    for number in range(17):
+        os.setxattr(work / "file", f"trusted.large{number}", bytes(65536))
+    box.commit(tmp_path / "layer.tar")
+    box.commit(tmp_path / "made/")
+    assert box.warnings == ["/work/file: extended attributes left out: they are too many"] * 2
+    assert xattrs.read(str(work / "file")) is None
 
 
 def test_names_that_are_no_text_are_kept_byte_for_byte(box: Layered, tmp_path: Path, target: Path) -> None:

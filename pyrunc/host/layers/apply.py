@@ -93,6 +93,7 @@ class Destination:
 
     def _enter(self, found: Found) -> None:
         name = found.place.name
+        found.xattrs = None  # read again at its end, not kept as long as the walk is below
         if found.place.parent is None:
             self._made.append(self._new)
             return
@@ -121,7 +122,7 @@ class Destination:
         if made or found.kind != SAME:
             os.fchown(directory, found.stat.st_uid, found.stat.st_gid)
             os.fchmod(directory, stat.S_IMODE(found.stat.st_mode))
-            self._write_xattrs(found, xattrs.at(directory), found.xattrs)
+            self._write_xattrs(found, xattrs.at(directory), xattrs.read(xattrs.at(self._walk.upper.fd)))
         os.utime(directory, ns=(found.stat.st_atime_ns, found.stat.st_mtime_ns))
         if not root:
             self._trail.leave()

@@ -70,6 +70,8 @@ class Archive:
                 self._excluded += step == ENTER
             else:
                 self._tell(step, found)
+            if step == ENTER:
+                found.xattrs = None  # not as long as the walk is below
 
     def finish(self) -> None:
         self._sink.write(tar.END)

@@ -19,7 +19,7 @@ from pyrunc.host.layers.trail import DIRECTORY, GONE, Trail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from os import stat_result
     from typing import Self
 
@@ -35,13 +35,17 @@ ENTRY, ENTER, LEAVE = 0, 1, 2
 
 _WHITEOUT, _ABSENT = 3, 4
 
+#: Bytes of a path that a system call takes, PATH_MAX without the NUL (limits.h).
+PATH_LIMIT = 4095
+
 ADDED, CHANGED, DELETED, SAME = "A", "C", "D", ""
 
 
 class Found:
     """One object of a layer, or one that it takes away.
 
-    ``stat`` is None of what is deleted, ``xattrs`` of all but directories, and of those that have too many to list.
+    ``stat`` is None of what is deleted, ``xattrs`` of all but directories, of those that have too many to list, and of
+    all in a walk by path.
     ``merged``: what lies below shows through the directory that it is in.  ``lower``: a directory that lies over
     one.  ``hides``: it lets nothing of that one through, unlike its own parent.
     """
@@ -69,12 +73,14 @@ class Found:
 
 
 class _Frame:
-    """A directory that the walk is in; ``items`` last to first."""
+    """A directory that the walk is in; ``items`` last to first; ``length`` is that of its path in bytes."""
 
-    __slots__ = ("directories", "found", "items", "lower", "merged")
+    __slots__ = ("cut", "directories", "found", "items", "length", "lower", "merged")
 
-    def __init__(self, found: Found, *, lower: bool, merged: bool) -> None:
+    def __init__(self, found: Found, length: int, *, lower: bool, merged: bool) -> None:
         self.found = found
+        self.length = length
+        self.cut = False  # something in it has too long a path, and that has been said
         self.lower = lower
         self.merged = merged
         self.items: list[Item] = []
@@ -86,18 +92,30 @@ class Walk:
 
     ``by_path``: in the order of the paths as strings; else each directory is followed by what is in it, and
     deletions come first.  ``userxattr``: the overlay was mounted with that option.
+
+    ``too_long`` is told once of each directory in which something has a path that nobody could say to the kernel: it is
+    left out, with all below it.  None: everything is told.
     """
 
-    __slots__ = ("_by_path", "_frames", "_lower", "_marks", "_userxattr", "destination", "upper")
+    __slots__ = ("_by_path", "_frames", "_lower", "_marks", "_too_long", "_userxattr", "destination", "upper")
 
     def __init__(
-        self, upper: int, lower: int | None, destination: str, marks: Marks, *, by_path: bool, userxattr: bool
+        self,
+        upper: int,
+        lower: int | None,
+        destination: str,
+        marks: Marks,
+        *,
+        by_path: bool,
+        userxattr: bool,
+        too_long: Callable[[str], None] | None,
     ) -> None:
         self.upper = Trail(upper)
         self._lower = None if lower is None else Trail(lower)
         self._marks = marks
         self._by_path = by_path
         self._userxattr = userxattr
+        self._too_long = too_long
         self._frames: list[_Frame] = []
         self.destination = destination
 
@@ -129,6 +147,8 @@ class Walk:
         _, name, step = frame.items.pop()
         try:
             if step != ENTER:
+                if self._cut(frame, name):
+                    return None
                 found = self._look(frame, name, step)
                 return None if found is None else (ENTRY, found)
             directory = frame.directories.pop(name, None)
@@ -149,7 +169,8 @@ class Walk:
             kind = CHANGED
         found = Found(Place(), kind, above, merged=True, marks=self._marks)
         found.lower = self._lower is not None  # and never opaque: pyrunc made it
-        found.xattrs = xattrs.read(xattrs.at(self.upper.fd))
+        if not self._by_path:
+            found.xattrs = xattrs.read(xattrs.at(self.upper.fd))
         return found
 
     def _enter(self, found: Found) -> bool:
@@ -173,13 +194,30 @@ class Walk:
         return True
 
     def _push(self, found: Found, *, lower: bool) -> None:
-        frame = _Frame(found, lower=lower, merged=found.merged and not found.hides)
+        length = (
+            self._length(self._frames[-1], found.place.name)
+            if self._frames
+            else len(os.fsencode(self.destination.rstrip("/")))
+        )
+        frame = _Frame(found, length, lower=lower, merged=found.merged and not found.hides)
         self._frames.append(frame)
         try:
             frame.items = self._list(frame)
         except OSError as error:
             if error.errno not in GONE:
                 raise failed(error, found.place.below(self.destination)) from None
+
+    @staticmethod
+    def _length(frame: _Frame, name: str) -> int:
+        return frame.length + 1 + len(os.fsencode(name))
+
+    def _cut(self, frame: _Frame, name: str) -> bool:
+        if self._too_long is None or self._length(frame, name) <= PATH_LIMIT:
+            return False
+        if not frame.cut:
+            self._too_long(frame.found.place.below(self.destination))
+            frame.cut = True
+        return True
 
     def _pop(self) -> None:
         frame = self._frames.pop()
@@ -222,7 +260,7 @@ class Walk:
         if step in (_WHITEOUT, _ABSENT):
             return None if below is None else Found(place, DELETED, None, merged=frame.merged, marks=marks)
         above = os.stat(name, dir_fd=self.upper.fd, follow_symlinks=False)
-        if marks.covered or (marks.made and _untouched(self.upper.fd, name, above, marks)):
+        if (marks.covered or marks.made) and _untouched(self.upper.fd, name, above, marks):
             return None
         found = Found(place, ADDED, above, merged=frame.merged, marks=marks)
         if below is not None and self._lower is not None:
@@ -238,7 +276,8 @@ class Walk:
         fd = os.open(name, DIRECTORY, dir_fd=self.upper.fd)
         try:
             found.hides = self._lower is not None and found.merged and xattrs.opaque(fd, userxattr=self._userxattr)
-            found.xattrs = xattrs.read(xattrs.at(fd))
+            if not self._by_path:
+                found.xattrs = xattrs.read(xattrs.at(fd))
         finally:
             os.close(fd)
 
@@ -263,7 +302,10 @@ def _is_whiteout(entry: os.DirEntry[str]) -> bool:
 
 
 def _untouched(directory: int, name: str, found: stat_result, marks: Marks) -> bool:
-    """Whether a mount point that pyrunc made is still empty, other such ones in it excepted."""
+    """Whether a mount point is still empty, other such ones in it excepted.
+
+    Whoever has CAP_SYS_ADMIN in the container may unmount what covers one.
+    """
     if not stat.S_ISDIR(found.st_mode):
         return stat.S_ISREG(found.st_mode) and found.st_size == 0
     fd = os.open(name, DIRECTORY, dir_fd=directory)
@@ -271,9 +313,9 @@ def _untouched(directory: int, name: str, found: stat_result, marks: Marks) -> b
         with os.scandir(fd) as entries:
             for entry in entries:
                 inner = marks.at(entry.name)
-                if inner.covered:
-                    continue
-                if not inner.made or not _untouched(fd, entry.name, entry.stat(follow_symlinks=False), inner):
+                if not (inner.covered or inner.made) or not _untouched(
+                    fd, entry.name, entry.stat(follow_symlinks=False), inner
+                ):
                     return False
     finally:
         os.close(fd)

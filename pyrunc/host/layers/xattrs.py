@@ -17,6 +17,9 @@ OVERLAY = ("trusted.overlay.", "user.overlay.")
 #: The label is the host's policy's, and the other one a signature with this host's key over this very inode.
 HOST = ("security.selinux", "security.evm")
 
+#: Bytes of names and values of one object.
+LIMIT = 1 << 20
+
 
 def at(directory: int, name: str = ".") -> str:
     """A path to ``name`` in an open directory, for calls that do not follow its last component."""
@@ -29,7 +32,7 @@ def of(fd: int) -> str:
 
 
 def read(path: str, *, follow: bool = False) -> dict[str, bytes] | None:
-    """All of them; None when there are more than anybody can list (64 KiB of names, xattr(7))."""
+    """All of them; None when there are more than anybody can list (64 KiB of names, xattr(7)), or than ``LIMIT``."""
     try:
         names = os.listxattr(path, follow_symlinks=follow)
     except OSError as error:
@@ -39,11 +42,15 @@ def read(path: str, *, follow: bool = False) -> dict[str, bytes] | None:
             return {}
         raise
     found = {}
+    size = 0
     for name in names:
         if _own(name):
             value = _get(path, name, follow=follow)
             if value is not None:
                 found[name] = value
+                size += len(name) + len(value)
+                if size > LIMIT:
+                    return None
     return found
 
 
