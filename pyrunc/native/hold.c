@@ -94,12 +94,12 @@ static bool reap(struct hold *h, int flags)
 
 /* Nobody escapes by forking: the kernel fails a fork with a fatal signal pending.  What has lost its parent is our
  * child by the time that this one is reaped, so without a child of ours there is nobody. */
-static void end_all(struct init *c, struct hold *h)
+static void end_all(struct init *c, struct hold *h, int number)
 {
 	sys(kill, -1, SIGKILL_NUMBER);
 	while (reap(h, 0))
 		;
-	retry_write(c->sock, "", 1);
+	retry_write(c->sock, &number, sizeof number);
 }
 
 /* In the new process: its own program, told and failing to its own socket. */
@@ -206,7 +206,7 @@ static void serve(struct init *c, struct hold *h)
 	else if (request.what == START && given > WITH_TALK) /* this process may have no more descriptors */
 		refuse(c, rights.fds[WITH_TALK], EMFILE, "too few descriptors");
 	else if (request.what == END_ALL)
-		end_all(c, h);
+		end_all(c, h, request.pid);
 	else if (request.what == END_GROUP)
 		end_group(h, request.pid);
 	for (u64 i = 0; i < given; i++)

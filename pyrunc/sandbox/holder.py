@@ -15,6 +15,7 @@ import select
 import time
 import weakref
 from _struct import pack
+from itertools import count
 
 from pyrunc.errors import HostError, PyruncError, StateError
 from pyrunc.host import cgroups, files, helper, process, unmount
@@ -39,6 +40,9 @@ _START, _END_ALL, _END_GROUP = 1, 2, 3
 _END_SECONDS = 10
 #: The index of a failure that is not one of the program's operations.
 _NO_OP = 0xFFFFFFFF
+
+#: Numbers of END_ALL requests.
+_numbers = count(1)
 
 _ETOOMANYREFS = 109
 #: unix(7): they are counted for each user, and held against the limit of whoever sends one more.
@@ -195,36 +199,48 @@ class Holder:
                 alone = not self._starting and all(other.poll() is not None for other in others)
                 if alone:
                     # A program that is asked for from now on is started when this is done.
-                    self._send(pack("=2i", _END_ALL, 0))
+                    number = self._ask_for_all()
                 elif program is not None:
                     self._send(pack("=2i", _END_GROUP, program.number))
             if alone:
-                self._wait_for_all()
+                self._wait_for_all(number)
 
     def end_all(self) -> None:
         """Kill every process but the first; returns when they are gone.  StateError if the sandbox has ended."""
         with self._talking:
             with self._closing:
-                self._send(pack("=2i", _END_ALL, 0))
-            self._wait_for_all()
+                number = self._ask_for_all()
+            self._wait_for_all(number)
 
-    def _wait_for_all(self) -> None:
-        """Until the first process has answered; the caller holds ``_talking``, so that it is not closed meanwhile."""
+    def _ask_for_all(self) -> bytes:
+        """Ask for the end of every process but the first; the answer that it will give."""
+        number = next(_numbers) & 0x7FFFFFFF
+        self._send(pack("=2i", _END_ALL, number))
+        return pack("=i", number)
+
+    def _wait_for_all(self, answer: bytes) -> None:
+        """Until the first process has answered; the caller holds ``_talking``, so that it is not closed meanwhile.
+
+        Answers to others come before that are late: who had asked for them was interrupted.
+        """
         talk = self._socket
         assert talk is not None
         poller = select.poll()
         poller.register(talk.fileno(), select.POLLIN)
-        if not poller.poll(_END_SECONDS * 1000):
-            # A process that hangs in the kernel, or a first process that a payload keeps from running.
-            self.kill()
-            raise HostError("its processes did not end when they were killed", where=self.record.id,
-                            hint="the sandbox was killed as a whole")  # fmt: skip
-        try:
-            answered = talk.recv(1)
-        except ConnectionResetError:
-            answered = b""
-        if not answered:
-            raise self.ended()
+        deadline = time.monotonic() + _END_SECONDS
+        answered = None
+        while answered != answer:
+            if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                # A process that hangs in the kernel, or a first process that a payload keeps from running.
+                self.kill()
+                raise HostError("its processes did not end when they were killed", where=self.record.id,
+                                hint="the sandbox was killed as a whole")  # fmt: skip
+            try:
+                answered = talk.recv(len(answer))
+            except ConnectionResetError:
+                answered = b""
+            if not answered:
+                raise self.ended()
 
     def kill(self) -> None:
         """Kill the first process, and with it all others.  ``close`` has to follow.

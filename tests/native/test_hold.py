@@ -125,10 +125,10 @@ class Holder:
     def ask(self, what: int, pid: int = 0) -> None:
         self.socket.send(struct.pack("=2i", what, pid))
 
-    def end_all(self) -> None:
-        self.ask(END_ALL)
+    def end_all(self, number: int = 7) -> None:
+        self.ask(END_ALL, number)
         assert readable(self.socket.fileno())
-        assert self.socket.recv(10) == b"\0"
+        assert self.socket.recv(10) == struct.pack("=i", number)
 
     def pids(self) -> list[int]:
         """Of all other processes of its pid namespace, as the host counts."""

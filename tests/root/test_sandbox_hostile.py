@@ -349,6 +349,27 @@ def test_an_interrupt_ends_the_run_and_comes_through(box: Sandbox) -> None:
     assert box.run(["true"]).returncode == 0
 
 
+def test_an_answer_to_who_was_interrupted_is_not_taken_for_another(box: Sandbox) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise LookupError
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(2):
+            os.kill(box.pid, signal.SIGSTOP)  # so that it does not answer
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(LookupError):
+                box.kill()
+            os.kill(box.pid, signal.SIGCONT)
+            assert box.run(["echo", "later"]).stdout == b"later\n"  # than the answer
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    box.popen(["sleep", "1000"])
+    box.kill()
+    assert members(box) == []
+
+
 def test_a_run_that_is_interrupted_does_not_end_another(box: Sandbox) -> None:
     other = box.popen(["sleep", "1000"])
 
