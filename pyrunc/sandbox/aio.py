@@ -11,7 +11,7 @@ import os
 import time
 from threading import Lock
 
-from pyrunc.sandbox.box import DEVNULL, READ_LIMIT, Sandbox
+from pyrunc.sandbox.box import DEVNULL, ENTRY_LIMIT, READ_LIMIT, Sandbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ class AsyncSandbox:
     async def read(self, path: Path, *, max_bytes: int | str = READ_LIMIT) -> bytes:
         return await _settled(lambda: self.box.read(path, max_bytes=max_bytes))
 
-    async def listdir(self, path: Path = ".") -> list[str]:
-        return await _settled(lambda: self.box.listdir(path))
+    async def listdir(self, path: Path = ".", *, max_entries: int = ENTRY_LIMIT) -> list[str]:
+        return await _settled(lambda: self.box.listdir(path, max_entries=max_entries))
 
-    async def diff(self) -> list[Any]:
-        return await _settled(self.box.diff)
+    async def diff(self, *, max_entries: int = ENTRY_LIMIT) -> list[Any]:
+        return await _settled(lambda: self.box.diff(max_entries=max_entries))
 
     async def kill(self) -> None:
         await _settled(self.box.kill)

@@ -36,6 +36,8 @@ PIPE, STDOUT, DEVNULL = -1, -2, -3
 
 #: Bytes that ``read`` takes of a file unless told otherwise.
 READ_LIMIT = 64 << 20
+#: What ``listdir`` and ``diff`` tell unless told otherwise.
+ENTRY_LIMIT = 100_000
 
 
 class Sandbox:
@@ -163,16 +165,18 @@ class Sandbox:
         """
         return files.read(self._holder, path, named("max_bytes", max_bytes, values.amount))
 
-    def listdir(self, path: Path = ".") -> list[str]:
-        """The names in a directory, sorted."""
-        return files.listdir(self._holder, path)
+    def listdir(self, path: Path = ".", *, max_entries: int = ENTRY_LIMIT) -> list[str]:
+        """The names in a directory, sorted; HostError when there are more than ``max_entries``."""
+        return files.listdir(self._holder, path, named("max_entries", max_entries, values.whole))
 
-    def diff(self) -> list[Any]:
-        """What has changed in its private files, as ``pyrunc diff`` tells it: objects with ``path`` and ``kind``."""
-        from pyrunc.runtime.diff import diff
+    def diff(self, *, max_entries: int = ENTRY_LIMIT) -> list[Any]:
+        """What has changed in its private files, as ``pyrunc diff`` tells it: objects with ``path`` and ``kind``.
 
-        directory, _, id = self._holder.record.directory.rpartition("/")
-        return diff(directory, id, self._holder.layers)
+        HostError when there are more than ``max_entries``, or paths of more than 64 KiB, or of 64 MiB together.
+        """
+        from pyrunc.sandbox.changed import changed
+
+        return changed(self._holder, named("max_entries", max_entries, values.whole))
 
     def kill(self) -> None:
         """Kill every program that runs in it; returns when they are gone.  The sandbox and its files stay."""

@@ -64,12 +64,18 @@ def write(holder: Holder, path: str | os.PathLike[str], data: bytes, mode: int) 
         posix.close(fd)
 
 
-def listdir(holder: Holder, path: str | os.PathLike[str]) -> list[str]:
-    """The names in a directory, sorted."""
+def listdir(holder: Holder, path: str | os.PathLike[str], max_entries: int) -> list[str]:
+    """The names in a directory, sorted; HostError when there are more than ``max_entries``."""
     name = _path(path)
     fd = _open(holder, name, posix.O_RDONLY | posix.O_DIRECTORY, directory=True)
     try:
-        return sorted(posix.listdir(fd))
+        names: list[str] = []
+        with posix.scandir(fd) as entries:
+            for entry in entries:
+                if len(names) == max_entries:
+                    raise HostError(f"has more than {max_entries} entries", where=name, hint="raise max_entries")
+                names.append(entry.name)
+        return sorted(names)
     except OSError as error:
         raise _failed(error, name) from None
     finally:

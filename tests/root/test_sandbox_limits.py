@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyrunc.errors import HostError, UsageError
 from tests.root.sandboxes import Sandboxes, cgroups, members
 
 if TYPE_CHECKING:
@@ -76,3 +79,43 @@ print(len(made), *resource.getrlimit(resource.RLIMIT_SIGPENDING), *resource.getr
 """
     result = box.run(["python3", "-c", script], text=True)
     assert result.stdout.split() == ["256", "1024", "1024", "262144", "262144"], result.stderr
+
+
+def test_a_directory_with_too_many_entries_is_refused_by_the_limit(sandboxes: Sandboxes) -> None:
+    box = sandboxes(workspace="/work", timeout=60)
+    box.run(["sh", "-c", "seq 20 | xargs touch"], check=True)
+    assert len(box.listdir()) == len(box.listdir(max_entries=20)) == 20
+    with pytest.raises(HostError, match=r"^/work: has more than 19 entries"):
+        box.listdir("/work", max_entries=19)
+    with pytest.raises(UsageError, match="max_entries=0"):
+        box.listdir(max_entries=0)
+
+
+def test_too_many_changes_are_refused_by_the_limit(sandboxes: Sandboxes) -> None:
+    box = sandboxes(workspace="/work", writable=True, user=0, timeout=60)
+    box.run(["sh", "-c", "seq 10 | xargs touch; cd /var; seq 10 | xargs touch"], check=True)
+    before = len(os.listdir("/proc/self/fd"))
+    count = len(box.diff())
+    assert count >= 20
+    assert box.diff(max_entries=count) == box.diff()
+    with pytest.raises(HostError, match=rf"more than {count - 1} changes\b"):
+        box.diff(max_entries=count - 1)
+    with pytest.raises(UsageError, match="max_entries='x'"):
+        box.diff(max_entries="x")  # type: ignore[arg-type]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sandboxes) -> None:
+    box = sandboxes(workspace="/work", timeout=60)
+    script = "import os\nfor level in range({}):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\n"
+    box.run(["python3", "-c", script.format(300)], check=True)
+    assert len(box.diff()) == 300
+    box.run(["mkdir", "deep"], check=True)
+    box.run(["python3", "-c", script.format(5000)], cwd="/work/deep", check=True)
+    tracemalloc.start()
+    try:
+        with pytest.raises(HostError, match="path has more than 65536 bytes"):
+            box.diff()
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
