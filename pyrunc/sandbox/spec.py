@@ -30,6 +30,8 @@ POINTS_SIZE = "1m"
 FIRST_ID, IDS = 0x70000000, 65536
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "cgroup")
 _UMASK = 0o022
+#: What is masked beside what the default config masks: how busy the host is, with a file to be woken by that (PSI).
+_MASKED = ("/proc/pressure",)
 #: A box's pseudo terminals: the kernel has a number of them for all (kernel.pty.max, 4096).
 _TERMINALS = 256
 #: Both limits, for every program, as far as this process may have that much itself.
@@ -197,7 +199,7 @@ def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
 def _linux(arguments: Arguments, base: Base, uid: int, gid: int) -> Linux:
     namespaces = [*_NAMESPACES, *(() if arguments.network else ("network",))]
     linux: Linux = {
-        "maskedPaths": list(MASKED),
+        "maskedPaths": [*MASKED, *_MASKED],
         "readonlyPaths": list(READONLY),
         "seccomp": profile.default(debug=arguments.debug),
     }

@@ -119,3 +119,9 @@ def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sa
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/pressure").is_dir(), reason="the kernel has no PSI")
+def test_the_load_of_the_host_is_not_to_be_watched(sandboxes: Sandboxes) -> None:
+    result = sandboxes().run(["ls", "-A", "/proc/pressure"])
+    assert (result.returncode, result.stdout) == (0, b"")

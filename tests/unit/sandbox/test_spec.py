@@ -159,7 +159,7 @@ def test_the_kernels_file_systems_are_closed_and_there_is_no_sys() -> None:
     assert {"nosuid", "noexec", "nodev"} <= set(options(made, "/proc"))
     assert {"nosuid", "noexec", "ro"} <= set(options(made, "/dev"))
     assert not [mount for mount in made["mounts"] if mount["destination"].startswith("/sys")]
-    assert "/proc/kcore" in made["linux"]["maskedPaths"]
+    assert {"/proc/kcore", "/proc/pressure"} <= set(made["linux"]["maskedPaths"])
     assert "/proc/sys" in made["linux"]["readonlyPaths"]
     assert made["linux"]["resources"]["devices"] == [{"allow": False, "access": "rwm"}]
 
