@@ -33,9 +33,12 @@ _MSG_CMSG_CLOEXEC = 0x40000000
 _MFD_EXEC = 0x10
 _F_ADD_SEALS = 1033
 _SEALED = 0x0F  # F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
+_SEAL_EXEC = 0x20
+_EINVAL = 22
 
 _lock = _thread.allocate_lock()
-_binary: tuple[str, int] | None = None
+#: Where the copy is from, its descriptor, and its mode and time of change when it was made.
+_binary: tuple[str, int, tuple[int, int]] | None = None
 
 
 class Message:
@@ -56,21 +59,38 @@ def sealed(name: str, data: bytes, *, executable: bool = False) -> int:
         # Since 6.3 the sysctl vm.memfd_noexec wants to be told; older kernels do not know the flag.
         fd = posix.memfd_create(name, flags | (_MFD_EXEC if executable else 0))
     except OSError as error:
-        if not executable or error.errno != 22:
+        if not executable or error.errno != _EINVAL:
             raise
         fd = posix.memfd_create(name, flags)
     view = memoryview(data)
     while view:
         view = view[posix.write(fd, view) :]
-    fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED)
+    if executable:
+        posix.fchmod(fd, 0o555)  # what is open for writing cannot be executed
+    try:
+        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED | (_SEAL_EXEC if executable else 0))
+    except OSError as error:
+        if not executable or error.errno != _EINVAL:  # before 6.3 there is no seal for the mode
+            raise
+        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED)
     return fd
 
 
-def _executable() -> int:
-    """The sealed copy, made once per program."""
+def _state(fd: int) -> tuple[int, int]:
+    found = posix.fstat(fd)
+    return found.st_mode, found.st_ctime_ns
+
+
+def _executable(least: int) -> int:
+    """A descriptor, ``least`` or above, of the sealed copy that is made once per program.
+
+    What runs in a container as this program's user owns the copy: it can open it by /proc/PID/exe and take its mode
+    away, by an ACL even with a seal on it.  A copy that was changed is replaced.  Whoever spawns has a descriptor of
+    its own, since another thread may do so meanwhile.
+    """
     global _binary
     with _lock:
-        if _binary is None or _binary[0] != INIT:
+        if _binary is None or _binary[0] != INIT or _binary[2] != _state(_binary[1]):
             try:
                 fd = posix.open(INIT, posix.O_RDONLY | posix.O_CLOEXEC)
             except OSError as error:
@@ -82,10 +102,11 @@ def _executable() -> int:
                 data = posix.read(fd, posix.fstat(fd).st_size)
             finally:
                 posix.close(fd)
+            fd = sealed("pyrunc-init", data, executable=True)
             if _binary is not None:
                 posix.close(_binary[1])
-            _binary = INIT, sealed("pyrunc-init", data, executable=True)
-        return _binary[1]
+            _binary = INIT, fd, _state(fd)
+        return fcntl.fcntl(_binary[1], fcntl.F_DUPFD_CLOEXEC, least)
 
 
 def receive(socket: _socket.socket) -> Message | None:
@@ -137,13 +158,15 @@ class Init:
 
             memfd = sealed("program", program)
             opened.append(memfd)
+            executable = _executable(base)
+            opened.append(executable)
             arguments = [str(inherit(theirs.fileno())), str(inherit(memfd))]
             arguments += [f"{slot}={inherit(fd)}" for slot, fd in (slots or {}).items()]
             for target, fd in enumerate(stdio):
                 if fd != target:
                     inherit(fd, target)
             self.pid = posix.posix_spawn(
-                f"/proc/self/fd/{_executable()}",
+                f"/proc/self/fd/{executable}",
                 ["pyrunc-init", *arguments, *TEST_ARGS],
                 {},
                 file_actions=actions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pyrunc
+from pyrunc.host import helper
 from pyrunc.sandbox import PIPE
 from tests.root.sandboxes import Sandboxes, eventually, members
 from tests.root.test_sandbox import children
@@ -258,6 +260,28 @@ def test_nothing_is_written_to_the_kernel_with_the_rights_of_the_program(box: Sa
         assert box.read(path) == before
     sleeper.kill()
     sleeper.close()
+
+
+@pytest.mark.parametrize("seal", [0x20, 0])
+def test_the_mode_of_the_executor_is_not_its_users_to_take_away(
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch, seal: int
+) -> None:
+    """Through /proc/PID/exe the box's user may have it open, and owns it.  Before 6.3 it cannot be sealed."""
+    monkeypatch.setattr(helper, "_SEAL_EXEC", seal)
+    monkeypatch.setattr(helper, "_binary", None)
+    sandboxes()
+    assert helper._binary is not None
+    found = os.dup(helper._binary[1])
+    try:
+        os.fchmod(found, 0)
+    except PermissionError:
+        assert seal
+    os.fchmod(found, stat.S_IMODE(os.fstat(found).st_mode) ^ 0o444)
+    assert sandboxes().run(["echo", "fine"]).stdout == b"fine\n"
+    assert stat.S_IMODE(os.fstat(helper._binary[1]).st_mode) == 0o555
+    assert not os.path.sameopenfile(found, helper._binary[1])
+    os.close(found)
+    os.close(helper._binary[1])
 
 
 def test_a_file_that_is_swapped_all_the_time_is_the_boxs_own_or_an_error(box: Sandbox) -> None:
