@@ -66,25 +66,29 @@ def shell(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Iterator[Ca
         path.chmod(0o755)
 
     program(checkout / "dev", f"#!/bin/sh\necho {pyrunc}\n")
-    with Enclosure(directory) as enclosure, Containerd(enclosure, directory, str(pyrunc)) as containerd:
-        podman = Podman(enclosure, directory, str(pyrunc))
-        env = shlex.join(f"{name}={value}" for name, value in podman.env.items())
-        real = shlex.join([shutil.which("podman") or "podman", *podman.base[1:]])
-        program(commands / "podman", _PODMAN.format(cgroup=podman.cgroup, env=env, base=real))
-        ctr = shutil.which("ctr") or "ctr"
-        program(commands / "ctr", _CTR.format(cgroup=containerd.cgroup, ctr=ctr, socket=containerd.socket))
-        path = f"{commands}:{pyrunc.parent}:{os.environ['PATH']}"
+    cgroups: list[str] = []
+    try:
+        with Enclosure(directory) as enclosure, Containerd(enclosure, directory, str(pyrunc)) as containerd:
+            podman = Podman(enclosure, directory, str(pyrunc))
+            cgroups += podman.cgroup, containerd.cgroup
+            env = shlex.join(f"{name}={value}" for name, value in podman.env.items())
+            real = shlex.join([shutil.which("podman") or "podman", *podman.base[1:]])
+            program(commands / "podman", _PODMAN.format(cgroup=podman.cgroup, env=env, base=real))
+            ctr = shutil.which("ctr") or "ctr"
+            program(commands / "ctr", _CTR.format(cgroup=containerd.cgroup, ctr=ctr, socket=containerd.socket))
+            path = f"{commands}:{pyrunc.parent}:{os.environ['PATH']}"
 
-        def shell(line: str) -> str:
-            script = f"cd {checkout} && exec 2>&1\n{line}"
-            done = run(*enclosure.argv(["sh", "-c", script]), env={**os.environ, "PATH": path}, status=None)
-            return done.stdout
+            def shell(line: str) -> str:
+                script = f"cd {checkout} && exec 2>&1\n{line}"
+                done = run(*enclosure.argv(["sh", "-c", script]), env={**os.environ, "PATH": path}, status=None)
+                return done.stdout
 
-        yield shell
-        for name in shell("pyrunc list -q").split():
-            shell(f"pyrunc delete --force {name}")
-    remove_cgroups(podman.cgroup)
-    containerd.remove_cgroups()
+            yield shell
+            for name in shell("pyrunc list -q").split():
+                shell(f"pyrunc delete --force {name}")
+    finally:
+        for cgroup in cgroups:
+            remove_cgroups(cgroup)
 
 
 def steps(text: str) -> list[tuple[str, str]]:
