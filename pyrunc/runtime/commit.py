@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -37,7 +38,8 @@ def commit(
 
     An existing directory, or one that a slash at the end asks for, gets the changes applied, with the ids that the
     container's objects have on the host.  Anything else is a file (``-``: standard output) that gets an OCI image
-    layer, with the ids that they have in the container; it is there completely or not at all.
+    layer, with the ids that they have in the container; it is there completely or not at all.  A symlink
+    of that name is replaced, not followed: somebody else may have put it there.
 
     ``layer``: only the one mounted at that path of the container, with paths relative to it; else they are relative
     to the container's root.
@@ -46,6 +48,10 @@ def commit(
     state = diff.load(record)
     chosen = _choose(state, layer)
     told = warn or _ignore
+    if os.path.islink(dest) and os.path.isdir(dest):
+        raise UsageError(f"{dest} is a symlink to a directory", hint="with a slash at its end it is followed")
+    if os.path.islink(dest) and os.path.realpath(os.path.dirname(dest) or ".").split("/")[1] in ("dev", "proc"):
+        raise UsageError(f"{dest} is a symlink of the system's", hint="- is standard output")
     if dest.endswith("/") or os.path.isdir(dest):
         _check_lower(record, state, dest)
         _apply(state, chosen, dest, told, relative=layer is not None)
@@ -122,29 +128,46 @@ def _archive(
 def _to_file(
     record: Record, state: State, layers: list[Layer], dest: str, warn: Callable[[str], None], *, relative: bool
 ) -> None:
-    path = os.path.realpath(dest)
+    folder, name = os.path.split(dest)
     try:
-        special = os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
-        target = path if special else f"{path}.{os.urandom(6).hex()}.tmp"
-        new = 0 if special else os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        fd = os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | new, 0o600)
+        directory = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise failed(error, dest) from None
+    temporary = ""
     try:
+        fd = _open_special(directory, name)
+        if fd < 0:
+            temporary = f"{name[:200]}.{os.urandom(6).hex()}.tmp"
+            new = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            fd = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC | new, 0o600, dir_fd=directory)
         try:
-            _archive(record, state, layers, Sink(fd, dest, sparse=not special), warn, relative=relative)
-            if not special:
+            _archive(record, state, layers, Sink(fd, dest, sparse=bool(temporary)), warn, relative=relative)
+            if temporary:
                 os.fsync(fd)
         finally:
             os.close(fd)
-        if not special:
-            os.rename(target, path)
+        if temporary:
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException as error:
-        if not special:
-            os.unlink(target)
+        if temporary:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=directory)
         if isinstance(error, OSError):
             raise failed(error, dest) from None
         raise
+    finally:
+        os.close(directory)
+
+
+def _open_special(directory: int, name: str) -> int:
+    """A descriptor of a FIFO or a device, for writing; -1 where the name is that of anything else, or free."""
+    try:
+        kind = stat.S_IFMT(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+        if kind in (stat.S_IFREG, stat.S_IFLNK):
+            return -1
+        return os.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return -1
 
 
 def _owners(record: Record) -> Owners:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyrunc.errors import HostError, StateError
+from pyrunc.errors import HostError, StateError, UsageError
 from pyrunc.host import process
 from pyrunc.host.layers import xattrs
 from pyrunc.host.layers.archive import Archive
@@ -499,12 +499,21 @@ def test_a_failed_archive_leaves_nothing_and_what_was_there(box: Layered, tmp_pa
         call("umount", small)
 
 
-def test_a_symlink_to_an_archive_is_written_through_and_a_fifo_is_written_to(box: Layered, tmp_path: Path) -> None:
+def test_a_symlink_is_replaced_by_an_archive_and_a_fifo_is_written_to(box: Layered, tmp_path: Path) -> None:
     (Path(box.workspace("/work")) / "file").touch()
-    (tmp_path / "link").symlink_to("real.tar")
-    box.commit(tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
+    (tmp_path / "victim").write_text("root's own")
+    (tmp_path / "real.tar").symlink_to("victim")
+    box.commit(tmp_path / "real.tar")
+    assert not (tmp_path / "real.tar").is_symlink()
     assert "work/file" in names(tmp_path / "real.tar")
+    assert (tmp_path / "victim").read_text() == "root's own"
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "planted").symlink_to("directory")
+    with pytest.raises(UsageError, match="symlink to a directory"):
+        box.commit(tmp_path / "planted")
+    assert os.listdir(tmp_path / "directory") == []
+    with pytest.raises(UsageError, match="symlink of the system's"):
+        box.commit("/dev/stdout")
     os.mkfifo(tmp_path / "fifo")
     reader = subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE)
     box.commit(tmp_path / "fifo")
@@ -645,8 +654,8 @@ def test_a_path_that_nobody_can_say_is_told_once_by_its_directory(box: Layered, 
     assert len(os.fsencode(found[-1])) == PATH_LIMIT
     assert sorted(warning.partition(": ")[0] for warning in warnings) == found[-2:]
     box.commit(tmp_path / "layer.tar")
-    assert len(names(tmp_path / "layer.tar")) == 16
-    box.commit(tmp_path / "made/")
+    assert len(names(tmp_path / "layer.tar")) == 1 + 16
+    box.commit(f"{tmp_path}/made/")
     with Trail(os.open(tmp_path / "made/work", os.O_RDONLY)) as trail:
         for _ in range(15):
             trail.enter(name)
@@ -671,7 +680,7 @@ def test_a_mebibyte_of_attributes_is_too_many(box: Layered, tmp_path: Path) -> N
     for number in range(17):
         os.setxattr(work / "file", f"trusted.large{number}", bytes(65536))
     box.commit(tmp_path / "layer.tar")
-    box.commit(tmp_path / "made/")
+    box.commit(f"{tmp_path}/made/")
     assert box.warnings == ["/work/file: extended attributes left out: they are too many"] * 2
     assert xattrs.read(str(work / "file")) is None
 
