@@ -10,6 +10,7 @@ from __future__ import annotations
 import _signal
 import _socket
 import _thread
+import fcntl
 import posix
 import select
 import time
@@ -70,7 +71,7 @@ class Holder:
                 "this program ignores SIGCHLD, and the kernel would not tell it how its processes end",
                 hint="signal.signal(signal.SIGCHLD, signal.SIG_DFL)",
             )
-        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        null = _null()
         try:
             options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, pass_layers=True, hold=True)
             creation = Making(root, id, options, warn)
@@ -312,6 +313,18 @@ class Holder:
             self._socket = None
         while self.layers:
             posix.close(self.layers.popitem()[1])
+
+
+def _null() -> int:
+    """The null device, above the standard streams: a program may have closed those, and what is open on the number
+    that it is to have is not passed on."""
+    fd = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        posix.close(fd)
 
 
 def _owner(spec: Spec) -> int | None:

@@ -42,6 +42,27 @@ with pyrunc.Sandbox(workspace="/work") as box:
     play(user, script)
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)])
+def test_a_program_may_have_closed_its_own_streams(user: User, closed: tuple[int, ...]) -> None:
+    script = f"""
+said = os.dup(2)
+for fd in {closed}:
+    os.close(fd)
+try:
+    with pyrunc.Sandbox() as box:
+        for given in (None, b"in"):
+            result = box.run(["sh", "-c", "cat; echo out; echo err >&2; ls /proc/self/fd >&2"], input=given)
+            assert (result.stdout, result.returncode) == ((given or b"") + b"out\\n", 0), result
+            assert result.stderr.split() == [b"err", b"0", b"1", b"2", b"3"], result
+except BaseException as error:
+    os.write(said, repr(error).encode())
+    raise
+for fd in {closed}:
+    os.open("/dev/null", os.O_RDWR)
+"""
+    play(user, script)
+
+
 def test_files_go_in_and_out_and_changes_can_be_told(user: User) -> None:
     script = """
 with pyrunc.Sandbox(workspace="/work", writable=True) as box:
