@@ -456,6 +456,29 @@ def test_a_terabyte_of_nothing_stays_nothing(box: Layered, tmp_path: Path, targe
         assert file.read() == b"end\0\0"
 
 
+def test_what_a_container_makes_too_large_does_not_stop_a_commit(box: Layered, tmp_path: Path) -> None:
+    work = Path(box.workspace("/work"))
+    os.mkdir(tmp_path / "small")
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    call("mkfs.ext4", "-q", image)
+    call("mount", "-o", "loop", image, tmp_path / "small")
+    box.mounted.append(str(tmp_path / "small"))
+    for name in ("huge", "other"):
+        (work / name).touch()
+    os.truncate(work / "huge", 7 << 60)
+    os.setxattr(work / "other", "trusted.large", bytes(60000))
+    (work / "zzz").write_text("after it")
+    box.commit(tmp_path / "layer.tar", "/work")
+    assert names(tmp_path / "layer.tar") == ["other", "zzz"]
+    assert box.warnings == [f"/work/huge: left out: {7 << 60} bytes, and hardly any of them written"]
+    del box.warnings[:]
+    box.commit(tmp_path / "small", "/work")
+    assert sorted(os.listdir(tmp_path / "small")) == ["lost+found", "other", "zzz"]
+    assert [warning.partition(": ")[0] for warning in box.warnings] == ["/work/huge", "/work/other"]
+
+
 def test_standard_output_gets_the_archive(box: Layered, tmp_path: Path) -> None:
     work = Path(box.workspace("/work"))
     (work / "file").write_bytes(os.urandom(5 << 20))

@@ -195,7 +195,13 @@ class Destination:
                 raise
             return -1
         if opened >= 0:
-            made, now = self._copy(opened)
+            try:
+                made, now = self._copy(opened)
+            except OSError as error:
+                if error.errno != errno.EFBIG:  # the container has chosen the size
+                    raise
+                self._warn(f"{found.place.below(self._walk.destination)}: left out: too large for the file system")
+                return -1
         else:
             made = self._make_node(found, now, link)
         if made >= 0:
@@ -280,10 +286,11 @@ class Destination:
         return -1
 
     def _write_xattrs(self, found: Found, path: str, has: dict[str, bytes] | None) -> None:
+        where = found.place.below(self._walk.destination)
         if has is None:
-            where = found.place.below(self._walk.destination)
             self._warn(f"{where}: extended attributes left out: they are too many")
-        xattrs.write(path, has or {})
+        for name in xattrs.write(path, has or {}):
+            self._warn(f"{where}: extended attribute left out, which is too large for the file system: {name}")
 
 
 def _disturbed() -> HostError:

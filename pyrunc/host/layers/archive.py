@@ -144,21 +144,27 @@ class Archive:
         elif member.kind in (tar.CHARACTER, tar.BLOCK_DEVICE):
             member.device = os.major(found.stat.st_rdev), os.minor(found.stat.st_rdev)
         if member.kind == tar.REGULAR:
-            self._write_file(found, member, directory)
+            if not self._write_file(found, member, directory):
+                return
         else:
             self._sink.write(tar.header(member))
         if found.linked:
             self._links[found.stat.st_dev, found.stat.st_ino] = found.place
 
-    def _write_file(self, found: Found, member: tar.Member, directory: int) -> None:
+    def _write_file(self, found: Found, member: tar.Member, directory: int) -> bool:
+        """False when it is left out."""
         fd = content.open_regular(directory, found.place.name)
         try:
             now = os.fstat(fd)  # a header and a content of one moment, as far as that goes
+            if content.absurd(now):
+                self._warn(f"{self._path(found)}: left out: {now.st_size} bytes, and hardly any of them written")
+                return False
             member.size, member.mtime = now.st_size, now.st_mtime_ns
             self._sink.write(tar.header(member))
             self._copy(fd, now.st_size, found)
         finally:
             os.close(fd)
+        return True
 
     def _write_link(self, found: Found, now: stat_result) -> bool:
         first = self._links.get((now.st_dev, now.st_ino))

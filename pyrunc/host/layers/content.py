@@ -11,8 +11,11 @@ from pyrunc.errors import HostError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from os import stat_result
 
 CHUNK = 1 << 20
+
+LARGE = 1 << 40
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -33,6 +36,11 @@ def open_regular(directory: int, name: str) -> int:
         raise HostError("a process of the container holds a lease on it", hint="stop the container first") from None
     finally:
         os.close(held)
+
+
+def absurd(found: stat_result) -> bool:
+    """Whether writing out its holes would be all that there is to it: more than 1 TiB, and 1024 times what it takes."""
+    return found.st_size > LARGE and found.st_size > 1024 * 512 * found.st_blocks
 
 
 def read_link(directory: int, name: str) -> str:

@@ -17,6 +17,8 @@ OVERLAY = ("trusted.overlay.", "user.overlay.")
 #: The label is the host's policy's, and the other one a signature with this host's key over this very inode.
 HOST = ("security.selinux", "security.evm")
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.EDQUOT})
+
 #: Bytes of names and values of one object.
 LIMIT = 1 << 20
 
@@ -54,22 +56,28 @@ def read(path: str, *, follow: bool = False) -> dict[str, bytes] | None:
     return found
 
 
-def write(path: str, wanted: dict[str, bytes]) -> None:
+def write(path: str, wanted: dict[str, bytes]) -> list[str]:
     """Give the object these and no others: a new one may have got some from its directory (acl(5)).
 
-    ``path`` is followed: it is that of a descriptor.
+    ``path`` is followed: it is that of a descriptor.  Returns those for which the file system has no room, as many have
+    a block or two for those of an object: the container has chosen their size.
     """
     for name in read(path, follow=True) or ():
         if name not in wanted:
             os.removexattr(path, name)
+    refused = []
     for name in sorted(wanted):
         try:
             os.setxattr(path, name, wanted[name])
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                refused.append(name)
+                continue
             raise HostError(
                 f"extended attribute {name}: {os.strerror(error.errno or 0).lower()}",
                 hint="the file system may have none of its kind, or keep it for root",
             ) from None
+    return refused
 
 
 def opaque(directory: int, *, userxattr: bool) -> bool:
