@@ -10,11 +10,13 @@ from __future__ import annotations
 import posix
 import stat
 
-from pyrunc.host import failure, probe
+from pyrunc.host import failure, mount_users, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pyrunc.host.mount_users import Place
 
     #: Absolute directory, path below it, S_IF* kind, device, inode, when it was made in ns (0: the file system does not
     #: say); device and inode are 0 where they are not known, and then it was made at that time or later
@@ -69,44 +71,18 @@ def _is_there(entry: Entry) -> bool:
         posix.close(fd)
 
 
-def mount_points(entries: Iterable[Entry]) -> set[tuple[str, str]]:
-    """Directory and path of those that are mount points in our mount namespace, or in that of a process that we can
-    see."""
-    wanted: dict[tuple[str, str], tuple[str, str]] = {}
-    table = probe.read("/proc/self/mountinfo")
-    own = list(_mounts(table))
-    for base, path, *_ in entries:
-        place = _in_file_system(own, base, path)
+def places(entries: Iterable[Entry]) -> dict[Entry, Place]:
+    """Device and path in its file system of those that can be reached still."""
+    mounts = {line.partition(" ")[0]: line for line in probe.lines(probe.read("/proc/self/mountinfo"))}
+    found = {}
+    for entry in entries:
+        place = _place(mounts, entry[0], entry[1])
         if place:
-            wanted[place] = (base, path)
-    names = {path.rpartition("/")[2] for _, path in wanted.values()}
-    used = set()
-    for text in (table, *_mount_tables()):
-        mounts = list(_mounts(text))
-        by_id = {mount[0]: mount for mount in mounts}
-        for _, parent, _, _, point in mounts:
-            above = by_id.get(parent)
-            if above is None or point.rpartition("/")[2] not in names:
-                continue
-            place = above[2], _join(above[3], point[len(above[4].rstrip("/")) :])
-            if place in wanted:
-                used.add(wanted[place])
-    return used
+            found[entry] = place
+    return found
 
 
-def _mounts(text: str) -> Iterable[tuple[str, str, str, str, str]]:
-    """(id, parent's id, device, root in the file system, mount point) of each line (proc_pid_mountinfo(5))."""
-    for line in probe.lines(text):
-        id, parent, device, root, point, _ = line.split(" ", 5)
-        yield id, parent, device, probe.unescape(root), probe.unescape(point)
-
-
-def _join(root: str, path: str) -> str:
-    return root.rstrip("/") + path if path != "/" else root
-
-
-def _in_file_system(mounts: list[tuple[str, str, str, str, str]], base: str, path: str) -> tuple[str, str] | None:
-    """Device and path in its file system; None when it cannot be reached any more."""
+def _place(mounts: dict[str, str], base: str, path: str) -> Place | None:
     try:
         fd, name = _parent(base, path)
     except OSError as error:
@@ -115,28 +91,10 @@ def _in_file_system(mounts: list[tuple[str, str, str, str, str]], base: str, pat
         return None
     try:
         full = posix.readlink(f"/proc/self/fd/{fd}").rstrip("/") + "/" + name
+        line = mounts.get(mount_users.mount_id(fd))
     finally:
         posix.close(fd)
-    best = None
-    for mount in mounts:
-        if full.startswith(mount[4].rstrip("/") + "/") and (best is None or len(mount[4]) >= len(best[4])):
-            best = mount
-    return (best[2], _join(best[3], full[len(best[4].rstrip("/")) :])) if best else None
-
-
-def _mount_tables() -> Iterable[str]:
-    """The mount table of every other mount namespace."""
-    seen = {posix.readlink("/proc/self/ns/mnt")}
-    for pid in posix.listdir("/proc"):
-        if not pid.isdigit():
-            continue
-        try:
-            namespace = posix.readlink(f"/proc/{pid}/ns/mnt")
-            if namespace in seen:
-                continue
-            text = probe.read(f"/proc/{pid}/mountinfo")
-        except OSError:
-            continue  # it has ended, or belongs to somebody whom we may not look at
-        if text:
-            seen.add(namespace)
-            yield text
+    if line is None:
+        return None
+    _, _, device, root, point, _ = line.split(" ", 5)
+    return device, mount_users.join(probe.unescape(root), full[len(probe.unescape(point).rstrip("/")) :])

@@ -1,8 +1,9 @@
 """Mount points that had to be made on the host's files: noted before they are made, removed with the container.
 
 One that another container mounts over by then is left to whichever deletion finds it unused: ``ROOT/.mount-points``
-lists those.  While a container is being created it holds a shared lock of the directory ROOT, so that no deletion
-takes a mount point away between its look-up and its mount.
+lists those.  While a container is being created it holds a shared lock of ``ROOT/.mounting``, so that no deletion
+takes a mount point away between its look-up and its mount.  Nobody else can open that file: whoever can hold a lock
+can stop every creation.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import fcntl
 import posix
 import time
 
-from pyrunc.errors import StateError
-from pyrunc.host import files, residue
+from pyrunc.errors import HostError, StateError
+from pyrunc.host import files, mount_users, residue
 from pyrunc.plan.ops import Op
 from pyrunc.runtime.conversation import perform
 from pyrunc.spec.jsontext import dumps, loads
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from pyrunc.host.mount_users import Place
     from pyrunc.host.residue import Entry
 
 LEFT = "/.mount-points"
+LOCK = "/.mounting"
+#: For how long a deletion holds creations up to find out what is in use; what it does not know by then is left.
+SEARCH_SECONDS = 2
+#: A creation gives up then: the pyrunc-init of a deletion may hang in a file system.
+WAIT_SECONDS = 10
 
 
 class Noted:
@@ -60,13 +67,28 @@ class Noted:
 
 def creating(root: str) -> int:
     """Hold off removals; the descriptor to close when the container's mounts stand."""
-    fd = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    fd = _open_lock(root)
+    deadline = time.monotonic() + WAIT_SECONDS
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return fd
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise HostError(
+                        f"locked for {WAIT_SECONDS} seconds by a deletion that removes mount points",
+                        where=root + LOCK,
+                        hint="it may hang in the kernel: see what holds it with fuser",
+                    ) from None
+            time.sleep(0.005)
     except BaseException:
         posix.close(fd)
         raise
-    return fd
+
+
+def _open_lock(root: str) -> int:
+    return posix.open(root + LOCK, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
 
 
 def remove(root: str, id: str, entries: Sequence[Entry]) -> list[str]:
@@ -82,7 +104,7 @@ def remove(root: str, id: str, entries: Sequence[Entry]) -> list[str]:
     try:
         pending = _parse(posix.pread(fd, posix.fstat(fd).st_size, 0), root)
         pending = list(dict.fromkeys([*pending, *map(tuple, entries)]))
-        lock = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        lock = _open_lock(root)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             pending = _remove(root, id, pending, failures)
@@ -104,31 +126,36 @@ def _remove(root: str, id: str, entries: list[Entry], failures: list[str]) -> li
     found = residue.present(entries, failures)
     if not found:
         return []
-    used = residue.mount_points(found)
-    unused = [entry for entry in found if entry[:2] not in used]
+    places = residue.places(found)
+    used = mount_users.in_use(set(places.values()), SEARCH_SECONDS)
+    unused = [entry for entry in found if entry in places and places[entry] not in used]
+    # What lies deeper is another container's, perhaps, and was made later: it has to go first.
+    unused.sort(key=lambda entry: -places[entry][1].count("/"))
     if unused:
         perform([Op("remove", entry, "") for entry in unused], lambda text: failures.append(text.removeprefix(": ")))
-    kept = [entry for entry in found if entry[:2] in used]
+    kept = [entry for entry in found if entry not in unused]
     # Directories that were not empty: another container's mount points may be in there.
-    full = residue.present(unused[::-1], [])
+    full = residue.present(unused, [])
     if full:
-        needed = {_place(entry) for entry in kept} | _of_others(root, id)
-        kept += [entry for entry in full if any(place.startswith(_place(entry) + "/") for place in needed)]
+        others = residue.places(_of_others(root, id))
+        needed = [*(places[entry] for entry in kept if entry in places), *others.values()]
+        kept += [entry for entry in full if any(_is_above(places[entry], place) for place in needed)]
     return [entry for entry in entries if entry in kept]
 
 
-def _place(entry: Entry) -> str:
-    return f"{entry[0]}/{entry[1]}"
+def _is_above(directory: Place, place: Place) -> bool:
+    return directory[0] == place[0] and place[1].startswith(directory[1] + "/")
 
 
-def _of_others(root: str, id: str) -> set[str]:
+def _of_others(root: str, id: str) -> set[Entry]:
     """What the other containers have made."""
-    found = set()
+    found: set[Entry] = set()
     store = Store(root)
     for name in store.ids():
         if name != id:
             try:
-                found |= {_place(entry) for entry in store.load(name).get("made") or ()}
+                made: Sequence[Any] = store.load(name).get("made") or ()
+                found.update(tuple(entry) for entry in made)
             except StateError:
                 continue  # it is on its way in or out, or damaged: it says nothing
     return found
