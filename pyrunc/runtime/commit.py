@@ -15,7 +15,7 @@ from pyrunc.runtime import diff
 from pyrunc.runtime import state as states
 from pyrunc.spec.jsontext import loads
 from pyrunc.state import machine
-from pyrunc.state.store import Record
+from pyrunc.state.store import Record, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def commit(
     if os.path.islink(dest) and os.path.realpath(os.path.dirname(dest) or ".").split("/")[1] in ("dev", "proc"):
         raise UsageError(f"{dest} is a symlink of the system's", hint="- is standard output")
     if dest.endswith("/") or os.path.isdir(dest):
-        _check_lower(record, state, dest)
+        _check_lower(root, dest)
         _apply(state, chosen, dest, told, relative=layer is not None)
     elif dest == "-":
         if os.isatty(1):
@@ -80,17 +80,41 @@ def _choose(state: State, layer: str | None) -> list[Layer]:
     return found
 
 
-def _check_lower(record: Record, state: State, dest: str) -> None:
-    """overlayfs.rst, "Changes to underlying filesystems": what a mounted overlay then shows is undefined."""
-    if not os.path.isdir(dest) or states.status(record, state) == machine.STOPPED:
-        return
-    for layer in state["layers"]:
-        if layer["lower"] and os.path.isdir(layer["lower"]) and os.path.samefile(layer["lower"], dest):
-            raise StateError(
-                f"{dest} is what shows through at {layer['destination']} of the container",
-                where=state["id"],
-                hint="stop it first",
-            )
+def _check_lower(root: str, dest: str) -> None:
+    """overlayfs.rst, "Changes to underlying filesystems": what a mounted overlay then shows is undefined.
+
+    That goes for every container of the root, and for what is in a lower directory or around it.
+    """
+    there = _way(dest)
+    for id in Store(root).ids():
+        record = Record(root, id)
+        try:
+            state = record.load()
+            if not state.get("layers") or states.status(record, state) == machine.STOPPED:
+                continue
+        except StateError:
+            continue  # it is on its way in or out
+        for layer in state["layers"]:
+            lower = _way(layer["lower"]) if layer["lower"] and os.path.isdir(layer["lower"]) else []
+            if lower and (lower[0] in there or (os.path.isdir(dest) and there[0] in lower)):
+                raise StateError(
+                    f"{dest} is what shows through at {layer['destination']} of the container, in that or around it",
+                    where=id,
+                    hint="stop it first",
+                )
+
+
+def _way(path: str) -> list[tuple[int, int]]:
+    """Device and inode of a directory, and of those that it is in; of one that is not there, of these alone."""
+    path = os.path.realpath(path)
+    found = []
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            now = os.stat(path)
+            found.append((now.st_dev, now.st_ino))
+        if path == "/":
+            return found
+        path = os.path.dirname(path)
 
 
 def _apply(state: State, layers: list[Layer], dest: str, warn: Callable[[str], None], *, relative: bool) -> None:

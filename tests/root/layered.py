@@ -43,7 +43,7 @@ class Layered:
 
     def __exit__(self, *_: object) -> None:
         self.unmount()
-        shutil.rmtree(self.root)
+        shutil.rmtree(self.record.directory)
 
     def unmount(self) -> None:
         while self.mounted:

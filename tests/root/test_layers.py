@@ -337,9 +337,25 @@ def test_the_lower_directory_of_a_running_container_is_not_written(box: Layered,
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     assert process.state(os.getpid(), started) == "running"
     box.save(pid=os.getpid(), start_time=started)
-    with pytest.raises(StateError, match="is what shows through at / of the container"):
-        box.commit(lower)
+    for dest in (lower, lower / "d", f"{lower}/not/there/", lower.parent):
+        with pytest.raises(StateError, match="is what shows through at / of the container"):
+            box.commit(dest)
     assert not (lower / "new").exists()
+    assert not (lower / "not").exists()
+
+
+def test_nor_is_that_of_another_container(box: Layered, lower: Path, tmp_path: Path) -> None:
+    box.workspace("/work")
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    with Layered(tmp_path, "box2") as other:
+        other.overlay(lower)
+        other.save(pid=os.getpid(), start_time=started)
+        with pytest.raises(StateError, match=r"box2: .*is what shows through"):
+            box.commit(lower)
+        box.commit(f"{tmp_path}/new/")
+        other.unmount_overlay()
+        other.save()
+        box.commit(lower)
 
 
 # --- archives --------------------------------------------------------------------------------------------------------
