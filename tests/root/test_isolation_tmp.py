@@ -196,12 +196,12 @@ def test_in_a_user_namespace_it_belongs_to_root_inside(box: Box) -> None:
 
 
 def test_the_flag_gives_it_to_every_container(box: Box) -> None:
-    assert shell(box, f"stat -c %a /tmp; {MOUNT}", flags=("--private-tmp=size=1m",)).endswith("size=1024k\n")
+    assert shell(box, f"stat -c %a /tmp; {MOUNT}", flags=("--private-tmp=size=1m",)).endswith("size=1024k,nr_inodes=1024\n")
 
 
 def test_an_annotation_is_stronger_than_the_flag(box: Box) -> None:
     isolate(box, tmp="private,size=2m")
-    assert shell(box, MOUNT, flags=("--private-tmp=size=1m",)).endswith("size=2048k\n")
+    assert shell(box, MOUNT, flags=("--private-tmp=size=1m",)).endswith("size=2048k,nr_inodes=1024\n")
 
 
 def test_a_plan_names_who_has_asked_for_it(box: Box) -> None:
