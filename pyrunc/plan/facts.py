@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import NotRequired, TypedDict
 
     from pyrunc.spec.isolation import Isolation
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         path: str  # where the tmpfs is; of an overlay it holds upper and work
         slot: int  # of the mount in pyrunc-init
         userxattr: bool  # where overlayfs keeps its notes: user.overlay.*, else trusted.overlay.*
+        lower_id: NotRequired[list[int]]  # its device and inode; the plan does not know them
 
     class Request(TypedDict):
         """What the caller of create wants beyond the config."""

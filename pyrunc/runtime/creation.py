@@ -122,7 +122,7 @@ class Creation:
                 "no_new_keyring": self.options.no_new_keyring,
                 "hooks": self._later_hooks(),
                 "start_ops": _after_start(program),
-                "layers": self.plan.layers,
+                "layers": layers.identified(self.plan.layers),
                 "made": noted.made,
                 "made_in_layers": noted.in_layers,
             }

@@ -1,4 +1,7 @@
-"""The end of a container's layers that are mounted on the host: pyrunc-init detaches them, as it has attached them."""
+"""What the state keeps of a container's layers, and the end of those that are mounted on the host.
+
+pyrunc-init detaches them, as it has attached them.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,26 @@ import posix
 
 from pyrunc.plan.ops import Op
 from pyrunc.runtime.conversation import perform
+from pyrunc.state.store import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyrunc.plan.facts import Layer
+
+
+def identified(layers: list[Layer]) -> list[Layer]:
+    """With what is at the paths of the lower directories now; later commands open these again."""
+    for layer in layers:
+        path = layer["lower"]
+        if path:
+            try:
+                now = posix.stat(path)
+            except OSError as error:
+                raise wrap(error, path) from None
+            layer["lower_id"] = [now.st_dev, now.st_ino]
+    return layers
 
 
 def detach(directory: str, warn: Callable[[str], None]) -> None:

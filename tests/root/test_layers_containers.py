@@ -49,6 +49,19 @@ def test_a_container_is_read_when_created_running_and_stopped(box: Box) -> None:
     assert "does not exist" in box.command("diff", "ID", status=1).stderr
 
 
+def test_another_directory_at_the_path_of_the_rootfs_is_not_compared_with(box: Box) -> None:
+    stopped(box, WORK, rootfs="ephemeral")
+    rootfs = box.bundle.rootfs
+    away = rootfs.with_name("away")
+    rootfs.rename(away)
+    rootfs.mkdir()
+    for words in (["diff", "ID"], ["commit", "ID", "-"]):
+        assert "is not the directory that shows through at / any more" in box.command(*words, status=1).stderr
+    rootfs.rmdir()
+    away.rename(rootfs)
+    assert listed(box) == CHANGES
+
+
 def test_the_mount_points_of_the_config_are_not_the_containers_doing(box: Box, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "file").write_text("file")

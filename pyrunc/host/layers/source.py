@@ -58,11 +58,24 @@ def open_lower(layer: Layer) -> int | None:
     try:
         tree = _clone(path)
         try:
-            return os.open(".", DIRECTORY, dir_fd=tree)
+            return _checked(os.open(".", DIRECTORY, dir_fd=tree), layer)
         finally:
             os.close(tree)
     except OSError as error:
         raise failed(error, path) from None
+
+
+def _checked(fd: int, layer: Layer) -> int:
+    """Whoever may rename directories on the way decides what is at the path by now."""
+    now = os.fstat(fd)
+    known = layer.get("lower_id")  # not in a state that an older version has written
+    if known and known != [now.st_dev, now.st_ino]:
+        os.close(fd)
+        raise StateError(
+            f"{layer['lower']} is not the directory that shows through at {layer['destination']} any more",
+            hint="what the container has changed can be told by that directory alone: put it back",
+        )
+    return fd
 
 
 def _clone(path: str) -> int:
