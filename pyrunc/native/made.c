@@ -6,6 +6,9 @@
 
 #define TICK 20000000ll /* nanoseconds: file times come from a clock that ticks no slower, and never run ahead */
 
+#define LATEST 2000000000ll /* what was made so long after the note was made by somebody else */
+#define FACTS_LIMIT 96 /* characters before the path in CREATED: four numbers */
+
 /* Where something is about to be made: the slot of the mount that it will lie on (-1: one that goes away with the
  * container), and where in its path from the rootfs the path from that mount's root begins. */
 struct birth {
@@ -84,6 +87,8 @@ static long foresee(struct init *c, int parent, const char *path, u32 type, stru
 		b->slot = -1;
 	if (b->slot < 0 || c->slots[b->slot].mount == LAYER_MOUNT)
 		return 0;
+	if (strlen(path + b->skip) + FACTS_LIMIT >= DETAIL_LIMIT)
+		return -ENAMETOOLONG;
 	add_number(&c->detail, b->slot);
 	add(&c->detail, " ");
 	add(&c->detail, path + b->skip);
@@ -128,7 +133,7 @@ static bool is_as_made(const struct statx *st, const struct argument *a)
 		       (!made || !time || time == made);
 	if (!time)
 		time = st->stx_ctime.tv_sec * 1000000000ll + st->stx_ctime.tv_nsec;
-	return time >= made - TICK;
+	return time >= made - TICK && time <= made + LATEST;
 }
 
 /* Gone, moved, in use or filled by somebody: then it is not ours to remove. */

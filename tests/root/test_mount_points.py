@@ -12,13 +12,16 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pyrunc.errors import HostError
 from pyrunc.host import mount_users, residue
+from pyrunc.plan.ops import Op
 from pyrunc.runtime import mount_points
+from pyrunc.runtime.conversation import perform
 from tests.root.box import contents, until
 from tests.root.isolated import in_user_namespace, isolate, mounted, shell, sleeping, within
 from tests.support.command import run
@@ -455,6 +458,36 @@ def test_without_the_kernels_list_processes_tell(host: Path, monkeypatch: pytest
     with in_other_namespace(f"mount -t tmpfs tmpfs {host}/used && mount -t tmpfs tmpfs '{host}/a b'"):
         used = mount_users.in_use(set(places.values()), 60)
     assert used == {places[entry] for entry in entries[:2]}
+
+
+def test_what_is_made_below_a_name_that_is_not_utf8_is_removed(box: Box, host: Path) -> None:
+    odd = host / "odd\udcff"
+    odd.mkdir()
+    (host / "link").symlink_to(odd.name)
+    before = contents(host)
+    box.bundle.mount("/data", "bind", host, "rbind").mount("/data/link/new", "tmpfs", "tmpfs")
+    assert shell(box, "ls /data/link/") == "new\n"
+    assert sorted(os.listdir(odd)) == []
+    assert contents(host) == before
+    assert not left(box)
+
+
+def test_a_path_too_long_to_be_noted_is_refused_before_anything_is_there(box: Box, host: Path) -> None:
+    way = "/".join(["d" * 200] * 19)
+    with contextlib.chdir(host):
+        os.makedirs(way)
+    before = contents(host / ("d" * 200))
+    box.bundle.mount("/data", "bind", host, "rbind").mount(f"/data/{way}/{'e' * 120}", "tmpfs", "tmpfs")
+    box.create(status=1)
+    assert contents(host / ("d" * 200)) == before
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(0, False), (10, True)])
+def test_what_was_made_long_after_the_note_is_somebody_elses(host: Path, seconds: int, stays: bool) -> None:
+    (host / "made").mkdir()
+    noted = time.time_ns() - seconds * 10**9
+    perform([Op("remove", (str(host), "made", stat.S_IFDIR, 0, 0, noted), "")], pytest.fail)
+    assert (host / "made").exists() == stays
 
 
 # The runtime is killed
