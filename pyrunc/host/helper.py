@@ -48,7 +48,9 @@ class Message:
 
     def __init__(self, data: bytes, fd: int = -1) -> None:
         self.kind, self.op, self.errno, self.value = unpack_from(_MESSAGE, data)
-        self.detail = data[_MESSAGE_SIZE:].decode("utf-8", "backslashreplace")
+        # The path of an object has to lead to it still; the rest is for people.
+        errors = "surrogateescape" if self.kind in (CREATED, MAKING) else "backslashreplace"
+        self.detail = data[_MESSAGE_SIZE:].decode("utf-8", errors)
         self.fd = fd
 
 
