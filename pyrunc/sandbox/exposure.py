@@ -26,7 +26,7 @@ def reason(path: str, *, below: bool) -> str:
         # Its text says another file than the kernel does: a link like /proc/PID/root, into other mounts.
         return "leads through another process's files in /proc"
     device = f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}"
-    for line in probe.read("/proc/self/mountinfo").splitlines():
+    for line in probe.lines(probe.read("/proc/self/mountinfo")):
         head, _, tail = line.partition(" - ")
         content = _KERNEL.get(tail.split(" ", 1)[0])
         if content is None:
