@@ -472,6 +472,7 @@ def test_a_terabyte_of_nothing_stays_nothing(box: Layered, tmp_path: Path, targe
         assert file.read() == b"end\0\0"
 
 
+@pytest.mark.needs("mkfs.ext4")
 def test_what_a_container_makes_too_large_does_not_stop_a_commit(box: Layered, tmp_path: Path) -> None:
     work = Path(box.workspace("/work"))
     os.mkdir(tmp_path / "small")

@@ -181,7 +181,7 @@ PROBES: dict[str, Probe] = {
             "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
             "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
             "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps", "git", "make",
-            "node", "java",
+            "node", "java", "mkfs.ext4",
         )
     },
 }  # fmt: skip
