@@ -196,7 +196,9 @@ def test_in_a_user_namespace_it_belongs_to_root_inside(box: Box) -> None:
 
 
 def test_the_flag_gives_it_to_every_container(box: Box) -> None:
-    assert shell(box, f"stat -c %a /tmp; {MOUNT}", flags=("--private-tmp=size=1m",)).endswith("size=1024k,nr_inodes=1024\n")
+    assert shell(box, f"stat -c %a /tmp; {MOUNT}", flags=("--private-tmp=size=1m",)).endswith(
+        "size=1024k,nr_inodes=1024\n"
+    )
 
 
 def test_an_annotation_is_stronger_than_the_flag(box: Box) -> None:
@@ -206,9 +208,8 @@ def test_an_annotation_is_stronger_than_the_flag(box: Box) -> None:
 
 def test_a_plan_names_who_has_asked_for_it(box: Box) -> None:
     with_flag = box.command("plan", "--bundle", box.bundle, flags=("--private-tmp",)).stdout
-    assert [line.split()[2] for line in with_flag.splitlines() if line.endswith("# --private-tmp")] == [
-        "target", "fsmount", "attach",
-    ]  # fmt: skip
+    asked = [line.split()[2] for line in with_flag.splitlines() if line.endswith("# --private-tmp")]
+    assert asked == ["target", "fsmount", "attach", "expect_mount"]
     with_annotation = isolate(box, tmp="private").command("plan", "--bundle", box.bundle).stdout
     assert with_annotation == with_flag.replace("# --private-tmp", '# annotations["io.pyrunc.tmp"]')
 
