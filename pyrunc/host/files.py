@@ -37,6 +37,9 @@ def make_directories(path: str, mode: int) -> None:
     """Make ``path`` and what is missing above it, like mkdir -p; ``mode`` is for the last one."""
     try:
         posix.mkdir(path, mode)
+        made = posix.stat(path).st_mode & 0o7777
+        if made & 0o700 != 0o700:  # a umask that takes from the owner, who has to go on here
+            posix.chmod(path, made | 0o700)
     except FileExistsError:
         if not is_directory(path):
             raise NotADirectoryError(20, posix.strerror(20), path) from None

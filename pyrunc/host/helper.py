@@ -19,6 +19,9 @@ from pyrunc.host import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from functools import partial
+else:
+    from _functools import partial
 
 #: The executor's binary; tests put one there that can fail or stop on demand.
 INIT = files.parent(files.parent(__file__)) + "/native/pyrunc-init"
@@ -30,6 +33,8 @@ _MESSAGE = "<IIiI"
 _MESSAGE_SIZE = 16
 _DETAIL_SIZE = 4000
 _MSG_CMSG_CLOEXEC = 0x40000000
+#: Arguments of recvmsg(2): for one message with one descriptor.
+_RECEIVE = _MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC
 _MFD_EXEC = 0x10
 _F_ADD_SEALS = 1033
 _SEALED = 0x0F  # F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
@@ -114,9 +119,13 @@ def _executable(least: int) -> int:
 def receive(socket: _socket.socket) -> Message | None:
     """The next message; None when the other side has closed the socket."""
     try:
-        data, ancillary, _, _ = socket.recvmsg(_MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = socket.recvmsg(*_RECEIVE)
     except ConnectionResetError:  # it went away with something of ours unread
         return None
+    return _parsed(data, ancillary)
+
+
+def _parsed(data: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Message | None:
     if not data:
         return None
     fd = -1
@@ -129,7 +138,7 @@ def receive(socket: _socket.socket) -> Message | None:
 class Init:
     """A spawned pyrunc-init: its socket, and the process to reap."""
 
-    __slots__ = ("pid", "socket", "status")
+    __slots__ = ("_last", "pid", "socket", "status")
 
     def __init__(
         self,
@@ -147,7 +156,9 @@ class Init:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         self.socket = ours
         self.status: int | None = None
+        self._last: list[tuple[bytes, list[tuple[int, int, bytes]], int, object]] = []
         opened: list[int] = []
+        spawned: list[int] = []
         try:
             actions: list[tuple[int, int, int]] = []
 
@@ -167,15 +178,24 @@ class Init:
             for target, fd in enumerate(stdio):
                 if fd != target:
                     inherit(fd, target)
-            self.pid = posix.posix_spawn(
+            spawn = partial(
+                posix.posix_spawn,
                 f"/proc/self/fd/{executable}",
                 ["pyrunc-init", *arguments, *TEST_ARGS],
-                {},
                 file_actions=actions,
                 setsigmask=(),
                 setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ),
             )
+            # One call that spawns and keeps the pid: between two an exception of a signal handler may come.
+            spawned.extend(map(spawn, ({},)))
+            (self.pid,) = spawned
         except BaseException:
+            # First the other end, so that its end shows.
+            theirs.close()
+            while opened:
+                posix.close(opened.pop())
+            for self.pid in spawned:
+                self._abandon()
             ours.close()
             raise
         finally:
@@ -185,7 +205,29 @@ class Init:
 
     def receive(self) -> Message | None:
         """The next message; None when the other side has closed the socket."""
-        return receive(self.socket)
+        del self._last[:]
+        try:
+            # As at the spawn: once it was taken from the socket it is kept.
+            self._last.extend(map(self.socket.recvmsg, *((argument,) for argument in _RECEIVE)))
+        except ConnectionResetError:
+            return None
+        return _parsed(*self._last[0][:2])
+
+    def cloned(self) -> Message | None:
+        """The CLONED message, if there is one, for whoever was interrupted before it or with it in hand.
+
+        Nothing that waits for an answer goes on then.
+        """
+        if self.socket.fileno() < 0:
+            return None
+        self.socket.shutdown(_socket.SHUT_WR)
+        message = _parsed(*self._last[0][:2]) if self._last else None
+        if message is not None and message.kind == CLONED:
+            return message
+        while (message := self.receive()) is not None and message.kind != CLONED:
+            if message.fd >= 0:
+                posix.close(message.fd)
+        return message
 
     def go_on(self) -> None:
         """Answer a message that waits for it.  That nobody waits any more shows at the next ``receive``."""
@@ -197,11 +239,38 @@ class Init:
     def reap(self) -> int:
         """Wait for the spawned process (it ends at the clone); its wait status."""
         if self.status is None:
-            self.status = posix.waitpid(self.pid, 0)[1]
+            try:
+                self.status = posix.waitpid(self.pid, 0)[1]
+            except ChildProcessError:  # an interrupted call had come as far as that
+                self.status = 0
         return self.status
 
     def close(self) -> None:
         self.socket.close()
+
+    def __del__(self) -> None:
+        """Whoever was to have it was interrupted before."""
+        if getattr(self, "pid", 0) and self.status is None:
+            self._abandon()
+            self.socket.close()
+
+    def _abandon(self) -> None:
+        message = self.cloned()
+        if message is not None:
+            _end(message.value)
+            posix.close(message.fd)
+        _end(self.pid)
+        self.status = 0
+
+
+def _end(pid: int) -> None:
+    """Kill and reap a child; nothing happens to what is none of this process."""
+    try:
+        if posix.waitpid(pid, posix.WNOHANG)[0] == 0:
+            posix.kill(pid, _signal.SIGKILL)
+            posix.waitpid(pid, 0)
+    except ChildProcessError:
+        return
 
 
 def record(data: bytes) -> Message | None:

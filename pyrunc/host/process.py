@@ -49,10 +49,13 @@ def state(pid: int, started: int) -> State:
 def open_pidfd(pid: int, started: int) -> int:
     """A pidfd of exactly this process; ProcessLookupError if it is gone.  The caller closes it."""
     fd = posix.pidfd_open(pid)
-    # Checked after the open: from here on the pidfd keeps its meaning, whatever happens to the number.
-    if state(pid, started) == "gone":
+    try:
+        # Checked after the open: from here on the pidfd keeps its meaning, whatever happens to the number.
+        if state(pid, started) == "gone":
+            raise ProcessLookupError(3, posix.strerror(3))
+    except BaseException:
         posix.close(fd)
-        raise ProcessLookupError(3, posix.strerror(3))
+        raise
     return fd
 
 

@@ -140,17 +140,26 @@ class Conversation:
 
     def wait(self) -> int:
         """Reap the container's process; its wait status."""
+        status = posix.waitpid(self.pid, 0)[1]
         self.reaped = True
-        return posix.waitpid(self.pid, 0)[1]
+        return status
 
     def abort(self) -> None:
-        """Kill and reap whatever was started, and close what is open."""
+        """Kill and reap whatever was started, and close what is open.  Interrupted, it can be called again."""
+        if self.init is not None and not self.pid:
+            # An interruption may have come between the clone and what is said of it.
+            message = self.init.cloned()
+            if message is not None:
+                self.pid, self.pidfd = message.value, message.fd
         if self.pid and not self.reaped:
-            if self.pidfd >= 0:
-                _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
-            else:
-                posix.kill(self.pid, _signal.SIGKILL)
-            self.wait()
+            try:
+                if self.pidfd >= 0:
+                    _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
+                else:
+                    posix.kill(self.pid, _signal.SIGKILL)
+                self.wait()
+            except (ProcessLookupError, ChildProcessError):  # an interrupted call had come as far as that
+                self.reaped = True
         if self.init is not None:
             self.init.close()
             self.init.reap()

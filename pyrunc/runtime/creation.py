@@ -96,36 +96,14 @@ class Creation:
     def create(self, bundle: str, config: tuple[Spec, bytes] | None = None) -> None:
         """``config`` is a valid one in place of what the bundle has, and its text."""
         data, rootfs = self._prepare(bundle, config or bundles.load(bundle))
-        self.record.claim()
         context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
         self.talk = Conversation(program, self.warn)
         noted = self._noted(program, rootfs)
         self.talk.making = noted
-        joined = self._joined_mounts()
+        self.state = self._first_state(bundle, rootfs, program, noted)
         try:
-            self.state = {
-                "ociVersion": self.spec["ociVersion"],
-                "id": self.record.id,
-                "status": machine.CREATING,
-                "pid": 0,
-                "start_time": 0,
-                "created": clock.now(),
-                "owner": inherited.owner(),
-                "bundle": bundle,
-                "rootfs": rootfs,
-                "annotations": dict(self.spec.get("annotations") or {}),
-                "cgroups": self.plan.cgroups,
-                "cgroup_manager": self.options.cgroup_manager,
-                "own_pid_namespace": self._has_own_pid_namespace(),
-                "joined_mounts": joined,
-                "no_new_keyring": self.options.no_new_keyring,
-                "hooks": self._later_hooks(),
-                "start_ops": _after_start(program),
-                "layers": layers.identified(self.plan.layers),
-                "made": noted.made,
-                "made_in_layers": noted.in_layers,
-            }
+            self.record.claim()
             self.record.write("config.json", data)
             self.record.save(self.state)
             if not self.options.hold:
@@ -140,8 +118,34 @@ class Creation:
             self.state["status"] = machine.CREATED
             self.record.save(self.state)
         except BaseException as error:
-            self._undo(error, context, rootfs)
+            # Not what another container has, whose id is asked for again; a sandbox's is its own.
+            if self.record.locked or (self.options.hold and not isinstance(error, PyruncError)):
+                self._undo(error, context, rootfs)
             raise
+
+    def _first_state(self, bundle: str, rootfs: str, program: list[Op], noted: mount_points.Noted) -> State:
+        return {
+            "ociVersion": self.spec["ociVersion"],
+            "id": self.record.id,
+            "status": machine.CREATING,
+            "pid": 0,
+            "start_time": 0,
+            "created": clock.now(),
+            "owner": inherited.owner(),
+            "bundle": bundle,
+            "rootfs": rootfs,
+            "annotations": dict(self.spec.get("annotations") or {}),
+            "cgroups": self.plan.cgroups,
+            "cgroup_manager": self.options.cgroup_manager,
+            "own_pid_namespace": self._has_own_pid_namespace(),
+            "joined_mounts": self._joined_mounts(),
+            "no_new_keyring": self.options.no_new_keyring,
+            "hooks": self._later_hooks(),
+            "start_ops": _after_start(program),
+            "layers": layers.identified(self.plan.layers),
+            "made": noted.made,
+            "made_in_layers": noted.in_layers,
+        }
 
     def _prepare(self, bundle: str, config: tuple[Spec, bytes]) -> tuple[bytes, str]:
         """Everything that can refuse; nothing is changed."""
@@ -201,6 +205,7 @@ class Creation:
             if op.name == "preserve_fds":
                 preserved = op.args[0]  # type: ignore[assignment]
         init = helper.Init(encode(program), stdio=self.options.stdio, preserve_fds=preserved)
+        talk.init = init
         if not talk.run(init, on_cloned, on_sync):
             raise talk.died()
         if self.options.console_socket:
@@ -264,10 +269,15 @@ class Creation:
             self.record.remove,
         ]
         for step in steps:
-            try:
-                step()
-            except (PyruncError, OSError) as another:
-                notes.append(str(another))
+            for _ in range(2):
+                try:
+                    step()
+                except (PyruncError, OSError) as another:
+                    notes.append(str(another))
+                except BaseException as another:  # noqa: BLE001  # an interruption: what counts is the first error
+                    notes.append(repr(another))
+                    continue
+                break
         self.record.close()
         if isinstance(error, PyruncError):
             for note in notes:

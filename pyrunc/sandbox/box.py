@@ -71,10 +71,15 @@ class Sandbox:
         config = configuration(self._wanted, place, cgroups=cgroup_manager != "disabled")
         id = "sandbox-" + os.urandom(8).hex()
         try:
-            self._holder = Holder(place, id, *valid(config), cgroup_manager=cgroup_manager, warn=warn or _ignore)
+            plain, data = valid(config)
+            self._holder = Holder(place, id, plain, warn or _ignore)
+            self._holder.create(data, cgroup_manager=cgroup_manager)
+            _alive.add(self)
         except (SpecError, OpFailed) as error:
             raise told(error, config) from None
-        _alive.add(self)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def id(self) -> str:
@@ -183,9 +188,13 @@ class Sandbox:
         self._holder.end_all()
 
     def close(self) -> None:
-        """Kill every program, and remove the sandbox.  It may be closed again."""
-        _alive.discard(self)
-        self._holder.close()
+        """Kill every program, and remove the sandbox.
+
+        It may be closed again, and has to be if this raises or is interrupted: it goes on where it was.
+        """
+        if hasattr(self, "_holder"):
+            self._holder.close()
+            _alive.discard(self)
 
     def __enter__(self) -> Self:
         return self
@@ -197,11 +206,13 @@ class Sandbox:
 
     def __del__(self) -> None:
         holder = getattr(self, "_holder", None)
-        if holder is not None and holder.alive:
+        if holder is not None and not holder.removed:
             import warnings
 
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-            holder.close()
+            try:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            finally:
+                holder.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}{' closed' if self.closed else ''}>"
@@ -244,8 +255,14 @@ _alive: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
 
 def _close_all() -> None:
+    failed: BaseException | None = None
     for box in list(_alive):
-        box.close()
+        try:
+            box.close()
+        except BaseException as error:  # noqa: BLE001  # the others are closed all the same
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _forget_all() -> None:

@@ -27,6 +27,7 @@ from pyrunc.runtime.conversation import Conversation
 from pyrunc.runtime.creation import Options
 from pyrunc.sandbox.making import Making
 from pyrunc.sandbox.process import Process
+from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from pyrunc.plan.ops import Op
     from pyrunc.spec.types import Spec
+    from pyrunc.state.store import State
 
 #: Requests, as in native/hold.c.
 _START, _END_ALL, _END_GROUP = 1, 2, 3
@@ -58,14 +60,29 @@ class Holder:
     """A running container without a program of its own.  Threads may use it at the same time."""
 
     __slots__ = (
-        "_closing", "_memory", "_running", "_socket", "_starting", "_talking", "_warn", "layers", "owner", "record",
-        "spec", "state",
+        "_closing", "_memory", "_removing", "_running", "_socket", "_starting", "_talking", "_warn", "layers", "owner",
+        "record", "removed", "spec", "state",
     )  # fmt: skip
 
-    def __init__(
-        self, root: str, id: str, spec: Spec, data: bytes, *, cgroup_manager: str, warn: Callable[[str], None]
-    ) -> None:
-        """Create it.  ``data`` is the text of ``spec``, which is valid.  Raises SpecError, OpFailed, HostError."""
+    def __init__(self, root: str, id: str, spec: Spec, warn: Callable[[str], None]) -> None:
+        """Nothing happens yet: whoever is interrupted while ``create`` is at work has what can be closed."""
+        self.spec = spec
+        self.state: State
+        self.record = Record(root, id)
+        self.owner = _owner(spec)
+        self.removed = True  # nothing of it is on the host
+        self.layers: dict[int, int] = {}
+        self._warn = warn
+        self._memory = ""
+        self._running: weakref.WeakSet[Process] = weakref.WeakSet()
+        self._starting = 0  # programs that were asked for and are not executed yet
+        self._socket: _socket.socket | None = None
+        self._closing = _thread.allocate_lock()
+        self._talking = _thread.allocate_lock()
+        self._removing = _thread.allocate_lock()
+
+    def create(self, data: bytes, *, cgroup_manager: str) -> None:
+        """``data`` is the text of the config, which is valid.  Raises SpecError, OpFailed, HostError."""
         if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
             raise HostError(
                 "this program ignores SIGCHLD, and the kernel would not tell it how its processes end",
@@ -74,24 +91,29 @@ class Holder:
         null = _null()
         try:
             options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, pass_layers=True, hold=True)
-            creation = Making(root, id, options, warn)
-            creation.create(creation.record.directory, (spec, data))
+            creation = Making(files.parent(self.record.directory), self.record.id, options, self._warn)
+            try:
+                creation.create(self.record.directory, (self.spec, data))
+                self._take(creation)
+            except PyruncError:
+                raise  # it has taken back what it had made
+            except BaseException:
+                if hasattr(creation, "state"):
+                    creation.talk.abort()
+                    self.record, self.state, self.removed = creation.record, creation.state, False
+                    self.close()
+                raise
         finally:
             posix.close(null)
+
+    def _take(self, creation: Making) -> None:
+        self.record, self.state = creation.record, creation.state
+        self.removed = False
         talk = creation.talk
         assert talk.init is not None
-        self.spec = spec
-        self.state = creation.state
-        self.record = creation.record
-        self.owner = _owner(spec)
-        self._memory = _memory_events(spec, self.state["cgroups"])
-        self._running: weakref.WeakSet[Process] = weakref.WeakSet()
-        self._starting = 0  # programs that were asked for and are not executed yet
-        self._socket: _socket.socket | None = talk.init.socket
-        self._closing = _thread.allocate_lock()
-        self._talking = _thread.allocate_lock()
-        self._warn = warn
+        self._memory = _memory_events(self.spec, self.state["cgroups"])
         self.layers, talk.layers = talk.layers, {}
+        self._socket = talk.init.socket
         talk.close()
         self.record.close()
 
@@ -255,12 +277,20 @@ class Holder:
             return
 
     def close(self) -> None:
-        """End everything, and remove what the container was made of.  Idempotent."""
+        """End everything, and remove what the container was made of.
+
+        Idempotent; interrupted or failed it can be repeated.
+        """
         with self._talking, self._closing:
-            if self._socket is None:
-                return
             self._let_go()
+        with self._removing:
+            if not self.removed:
+                self._remove()
+                self.removed = True
+
+    def _remove(self) -> None:
         self._reap()
+        self.record.close()  # of an earlier attempt
         if not files.is_directory(self.record.directory):
             return  # somebody has deleted it
         try:
@@ -277,6 +307,8 @@ class Holder:
     def _reap(self) -> None:
         """Wait for the end of the first process: the kernel lets it go when all others in its namespace have."""
         pid = self.state["pid"]
+        if not pid:
+            return
         try:
             pidfd = process.open_pidfd(pid, self.state["start_time"])
         except ProcessLookupError:
@@ -305,11 +337,14 @@ class Holder:
         """In a child of the program that made it: give up what is open and nothing else."""
         # Threads that held them are not in the child.
         self._closing, self._talking = _thread.allocate_lock(), _thread.allocate_lock()
+        self._removing = _thread.allocate_lock()
+        self.removed = True  # it is the parent's
+        self.record.close()
         self._let_go()
 
     def _let_go(self) -> None:
         if self._socket is not None:
-            self._socket.close()
+            self._socket.close()  # an interruption from here on finds it closed, and the first process ends
             self._socket = None
         while self.layers:
             posix.close(self.layers.popitem()[1])

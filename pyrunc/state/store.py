@@ -102,11 +102,16 @@ class Record:
             raise wrap(error, root) from None
         try:
             posix.mkdir(self.directory, 0o700)
+            posix.chmod(self.directory, 0o700)  # whatever the umask has left of it
         except FileExistsError:
             raise StateError(f"container with given ID already exists: {self.id}") from None
         except OSError as error:
             raise wrap(error, self.directory) from None
-        self.lock()
+        try:
+            self.lock()
+        except BaseException:
+            self.remove()
+            raise
 
     def lock(self, *, wait: bool = True) -> bool:
         """Hold the container's lock; without ``wait``, False when another process has it."""
@@ -118,13 +123,15 @@ class Record:
         except OSError as error:
             raise wrap(error, path) from None
         try:
+            posix.fchmod(fd, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+            if not files.exists(path):  # deleted while we waited
+                raise self.missing()
+        except BaseException as error:
             posix.close(fd)
-            return False
-        if not files.exists(path):  # deleted while we waited
-            posix.close(fd)
-            raise self.missing()
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
         self._lock = fd
         return True
 
@@ -133,9 +140,9 @@ class Record:
         return self._lock >= 0
 
     def close(self) -> None:
-        if self._lock >= 0:
-            posix.close(self._lock)
-            self._lock = -1
+        fd, self._lock = self._lock, -1
+        if fd >= 0:
+            posix.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -241,6 +248,7 @@ def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None
     )
     try:
         try:
+            posix.fchmod(fd, mode)
             view = memoryview(data)
             while view:
                 view = view[posix.write(fd, view) :]

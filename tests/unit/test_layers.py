@@ -40,7 +40,7 @@ IMPURE = {
 #: modules. C modules cost microseconds; a Python module must be worth its milliseconds, and __future__ is
 #: (0.1 ms).
 ALLOWED = {
-    "__future__", "_blake2", "_json", "_posixsubprocess", "_signal", "_socket", "_struct", "array",
+    "__future__", "_blake2", "_functools", "_json", "_posixsubprocess", "_signal", "_socket", "_struct", "array",
     "binascii", "errno", "fcntl", "gc", "math", "mmap", "resource", "select", "termios", "time",
 }  # fmt: skip
 
