@@ -25,6 +25,10 @@ _REPORT = "=iiqqqqq"
 _REPORT_SIZE = 48
 
 
+#: Seconds of one poll(2), which counts milliseconds in 31 bits.
+_AT_ONCE = 2_000_000.0
+
+
 class Process:
     """A running program.  ``args`` is its command line; ``stdin``, ``stdout`` and ``stderr`` are unbuffered binary
     files where PIPE was asked for, else None.
@@ -95,9 +99,11 @@ class Process:
             try:
                 poller = select.poll()
                 poller.register(report, select.POLLIN)
-                left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-                if not poller.poll(left):
-                    return False
+                left = None if deadline is None else deadline - time.monotonic()
+                if not poller.poll(None if left is None else min(max(0.0, left), _AT_ONCE) * 1000):
+                    if left is not None and left <= _AT_ONCE:
+                        return False
+                    continue
             finally:
                 posix.close(report)
             self.collect()

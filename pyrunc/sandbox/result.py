@@ -91,5 +91,9 @@ class Completed:
             raise ProgramFailed(self)
         return self
 
+    def check_returncode(self) -> None:
+        """``check`` under the name that it has in subprocess."""
+        self.check()
+
     def __repr__(self) -> str:
         return f"Completed(args={self.args!r}, returncode={self.returncode}, stdout={self.stdout!r})"

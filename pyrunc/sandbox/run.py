@@ -73,8 +73,12 @@ class Run:
         unknown = wishes.keys() - _WISHES
         if unknown:
             raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
-        self._encoding = wishes.get("encoding") or ("utf-8" if wishes.get("text") else None)
-        self._errors = wishes.get("errors", "replace")
+        self._encoding = named("encoding", wishes.get("encoding"), _encoding) or (
+            "utf-8" if wishes.get("text") else None
+        )
+        self._errors = named("errors", wishes.get("errors", "replace"), _error_handler)
+        for name in ("on_stdout", "on_stderr"):
+            named(name, wishes.get(name), _callback)
         if wishes.get("timeout") is not None:
             timeout = named("timeout", wishes["timeout"], _seconds)
         self.deadline = None if timeout is None else self._started + timeout
@@ -96,7 +100,8 @@ class Run:
         if given is None:
             self.stdio.add_null()
         elif isinstance(given, str):
-            self.stdio.feed(given.encode(self._encoding or "utf-8"))
+            encoding = self._encoding or "utf-8"
+            self.stdio.feed(named("input", given, lambda text: _encoded(text, encoding)))
         else:
             self.stdio.feed(named("input", given, as_bytes))
 
@@ -188,6 +193,45 @@ _WISHES = frozenset(
 
 def _seconds(value: object) -> float | None:
     return None if value == float("inf") else values.seconds(value)
+
+
+def _encoding(value: object) -> str | None:
+    """None, or the name of an encoding that Python has."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("expected the name of an encoding")
+    import codecs
+
+    try:
+        return codecs.lookup(value).name
+    except LookupError:
+        raise ValueError("no such encoding") from None
+
+
+def _error_handler(value: object) -> str:
+    if value == "replace":
+        return "replace"
+    import codecs
+
+    try:
+        codecs.lookup_error(value)  # type: ignore[arg-type]
+    except (LookupError, TypeError):
+        raise ValueError("no such way to handle errors of an encoding") from None
+    return str(value)
+
+
+def _callback(value: object) -> object:
+    if value is not None and not callable(value):
+        raise ValueError("expected a function that takes bytes")
+    return value
+
+
+def _encoded(value: object, encoding: str) -> bytes:
+    try:
+        return str(value).encode(encoding)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"cannot be written in {encoding}: {error.reason}") from None
 
 
 def as_bytes(value: object) -> bytes:

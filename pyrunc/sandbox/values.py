@@ -137,9 +137,15 @@ def quota(value: object) -> int:
     return found
 
 
+#: poll(2) counts milliseconds in 31 bits; this is 23 days.
+_LONGEST = 2_000_000
+
+
 def seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise ValueError("expected seconds, more than 0")
+    if value > _LONGEST:
+        raise ValueError(f"expected seconds, at most {_LONGEST}; None means no limit")
     return float(value)
 
 

@@ -479,3 +479,23 @@ def test_hundreds_are_alive_at_once(sandboxes: Sandboxes) -> None:
     assert all(box.run(["true"]).returncode == 0 for box in boxes)
     sandboxes.close()
     assert sandboxes.containers() == []
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"encoding": "nope"}, "encoding="),
+        ({"encoding": 5}, "encoding="),
+        ({"errors": "nope"}, "errors="),
+        ({"on_stdout": 5}, "on_stdout="),
+        ({"input": "\ud800"}, "input="),
+        ({"timeout": 1e10}, "timeout="),
+    ],
+)
+def test_a_wrong_argument_of_a_run_is_named_before_anything_runs(
+    box: Sandbox, wishes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(pyrunc.UsageError) as error:
+        box.run(["touch", "/tmp/ran"], **wishes)
+    assert str(error.value).startswith(said)
+    assert box.run(["ls", "/tmp"]).stdout == b""

@@ -182,3 +182,10 @@ def test_limits_are_numbers_pairs_or_unlimited() -> None:
         {"type": "RLIMIT_STACK", "soft": infinity, "hard": infinity},
         {"type": "RLIMIT_CPU", "soft": 1, "hard": infinity},
     )
+
+
+@pytest.mark.parametrize("timeout", [2_000_001, 1e300, 10**400])
+def test_a_timeout_beyond_what_the_kernel_counts_is_refused_by_name(timeout: float) -> None:
+    (line,) = said(timeout=timeout)
+    assert line.startswith("timeout=")
+    assert line.endswith(": expected seconds, at most 2000000; None means no limit")

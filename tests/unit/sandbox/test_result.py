@@ -41,3 +41,9 @@ def test_a_success_is_returned() -> None:
     assert result.check() is result
     assert result.duration == 1.5
     assert repr(result) == "Completed(args=['prog', 'x'], returncode=0, stdout=b'')"
+
+
+def test_check_returncode_is_check_under_the_name_of_subprocess() -> None:
+    completed().check_returncode()
+    with pytest.raises(ProgramFailed):
+        completed(returncode=3).check_returncode()
