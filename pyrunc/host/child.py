@@ -95,7 +95,7 @@ def _spawn(path: str, args: Sequence[str], env: Sequence[str], cwd: str, stdio: 
     message = init.receive()
     init.close()
     if message is None:
-        return init.pid
+        return init.hand_over()
     init.reap()
     raise OSError(message.errno, posix.strerror(message.errno), path)
 

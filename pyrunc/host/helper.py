@@ -245,6 +245,11 @@ class Init:
                 self.status = 0
         return self.status
 
+    def hand_over(self) -> int:
+        """The pid, to be reaped by the caller from now on: of a program without a clone, which has become another."""
+        self.status = 0
+        return self.pid
+
     def close(self) -> None:
         self.socket.close()
 

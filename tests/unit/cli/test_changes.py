@@ -27,7 +27,7 @@ CHANGES = [Change("A", "/a b"), Change("C", "/é"), Change("D", "/x\nA \\/etc\x1
 def test_a_diff_has_a_line_for_each_change_whatever_its_name(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(diff, "diff", lambda *where: CHANGES if where == (str(tmp_path), "one") else None)
+    monkeypatch.setattr(diff, "each", lambda *where, **_: iter(CHANGES if where == (str(tmp_path), "one") else ()))
     assert lean.main(["--root", str(tmp_path), "diff", "one"]) == 0
     text = "A /a b\nC /é\nD /x\\012A \\134/etc\\033[m\\377\\302\\233\nA /z\n"
     assert capfd.readouterr() == (text, "")
@@ -36,11 +36,11 @@ def test_a_diff_has_a_line_for_each_change_whatever_its_name(
 def test_a_diff_as_json_has_all_three_lists_and_every_byte(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(diff, "diff", lambda *_: CHANGES)
+    monkeypatch.setattr(diff, "each", lambda *_, **__: iter(CHANGES))
     assert lean.main(["--root", str(tmp_path), "diff", "-f", "json", "one"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found == {"changed": ["/é"], "added": ["/a b", "/z"], "deleted": [CHANGES[2].path]}
-    monkeypatch.setattr(diff, "diff", lambda *_: [])
+    monkeypatch.setattr(diff, "each", lambda *_, **__: iter(()))
     assert lean.main(["--root", str(tmp_path), "diff", "--format=json", "one"]) == 0
     assert capfd.readouterr().out == '{"changed":[],"added":[],"deleted":[]}\n'
 
