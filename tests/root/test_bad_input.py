@@ -187,11 +187,8 @@ def test_a_value_that_makes_no_sense_is_named_with_its_path(box: Box, edits: dic
     ("edits", "path"),
     [
         ({"linux__intelRdt": {"closID": "x"}}, "linux.intelRdt"),
-        ({"linux__resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}}, "linux.resources.hugepageLimits"),
-        ({"linux__resources": {"blockIO": {"weight": 100}}}, "linux.resources.blockIO"),
         ({"linux__resources": {"network": {"classID": 1}}}, "linux.resources.network"),
         ({"linux__resources": {"unified": {"memory.high": "1"}}}, "linux.resources.unified"),
-        ({"linux__resources": {"memory": {"kernelTCP": 1000000}}}, "linux.resources.memory.kernelTCP"),
         ({"windows": {"layerFolders": ["x"]}}, "windows"),
     ],
 )
