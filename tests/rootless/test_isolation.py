@@ -32,7 +32,8 @@ def bundle(user: User, script: str, *mounts: tuple[str, Path | str], **wishes: s
 
 
 def states(user: User) -> list[str]:
-    return os.listdir(user.home / "run/pyrunc")
+    """What is left below the root: its lock, and nothing of any container."""
+    return [name for name in os.listdir(user.home / "run/pyrunc") if name != ".mounting"]
 
 
 @pytest.fixture
