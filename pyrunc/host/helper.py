@@ -35,6 +35,8 @@ _DETAIL_SIZE = 4000
 _MSG_CMSG_CLOEXEC = 0x40000000
 #: Arguments of recvmsg(2): for one message with one descriptor.
 _RECEIVE = _MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC
+#: How long pyrunc-init may take to say that it has cloned, when nobody wants the clone any more.
+_CLONED_MILLISECONDS = 2000
 _MFD_EXEC = 0x10
 _F_ADD_SEALS = 1033
 _SEALED = 0x0F  # F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
@@ -224,10 +226,18 @@ class Init:
         message = _parsed(*self._last[0][:2]) if self._last else None
         if message is not None and message.kind == CLONED:
             return message
-        while (message := self.receive()) is not None and message.kind != CLONED:
+        import select
+
+        poller = select.poll()
+        poller.register(self.socket.fileno(), select.POLLIN)
+        # Bounded: an interruption may have left the other end open in this very process.
+        while poller.poll(_CLONED_MILLISECONDS):
+            message = self.receive()
+            if message is None or message.kind == CLONED:
+                return message
             if message.fd >= 0:
                 posix.close(message.fd)
-        return message
+        return None
 
     def go_on(self) -> None:
         """Answer a message that waits for it.  That nobody waits any more shows at the next ``receive``."""
