@@ -15,7 +15,7 @@ from pyrunc.plan.create import create as plan_create
 from pyrunc.plan.ops import SLOT_ROOT
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
-from pyrunc.runtime import clock, inherited, layers, mount_points
+from pyrunc.runtime import clock, inherited, mount_points
 from pyrunc.runtime.conversation import Conversation, split
 from pyrunc.spec.checks import warnings
 from pyrunc.spec.jsontext import dumps
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyrunc.plan.builder import Plan
-    from pyrunc.plan.facts import HostFacts
+    from pyrunc.plan.facts import HostFacts, Layer
     from pyrunc.plan.ops import Op
     from pyrunc.spec.types import Hook, Spec
     from pyrunc.state.store import Joined, State
@@ -142,7 +142,7 @@ class Creation:
             "no_new_keyring": self.options.no_new_keyring,
             "hooks": self._later_hooks(),
             "start_ops": _after_start(program),
-            "layers": layers.identified(self.plan.layers),
+            "layers": self._layers(),
             "made": noted.made,
             "made_in_layers": noted.in_layers,
         }
@@ -215,6 +215,13 @@ class Creation:
         if not self.options.hold:
             init.close()
 
+    def _layers(self) -> list[Layer]:
+        if not self.plan.layers:
+            return []
+        from pyrunc.runtime import layers
+
+        return layers.identified(self.plan.layers)
+
     def _noted(self, program: list[Op], rootfs: str) -> mount_points.Noted:
         """What is behind the mounts on which mount points may have to be made."""
         layers = {layer["slot"]: layer["destination"] for layer in self.plan.layers}
@@ -257,13 +264,15 @@ class Creation:
 
     def _undo(self, error: BaseException, context: execute.Context, rootfs: str) -> None:
         """Take everything back, whatever else fails; what cannot be is added to the error."""
+        from pyrunc.runtime import destroy
+
         notes: list[str] = []
         root = files.parent(self.record.directory)
         steps = [
             self.talk.abort,
             lambda: self._leave_joined(rootfs),
-            lambda: layers.detach(self.record.directory, self.warn),
-            lambda: notes.extend(mount_points.remove(root, self.record.id, self.state["made"])),
+            lambda: destroy.detach_layers(self.record.directory, self.warn),
+            lambda: notes.extend(destroy.remove_mount_points(root, self.record.id, self.state["made"])),
             lambda: notes.extend(execute.undo(context)),
             lambda: self._poststop(error),
             self.record.remove,

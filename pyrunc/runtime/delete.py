@@ -6,9 +6,8 @@ import _signal
 
 from pyrunc.errors import StateError
 from pyrunc.host import files, process
-from pyrunc.runtime import layers, mount_points
 from pyrunc.runtime import state as states
-from pyrunc.runtime.destroy import destroy
+from pyrunc.runtime.destroy import destroy, detach_layers, remove_mount_points
 from pyrunc.state import machine
 from pyrunc.state.store import Record
 
@@ -33,8 +32,9 @@ def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> N
             if not force:
                 raise
             # The creation was interrupted before it had anything but the directory, or the state is damaged.
-            layers.detach(record.directory, warn)
-            mount_points.remove(root, id, [])
+            detach_layers(record.directory, warn)
+            for text in remove_mount_points(root, id, []):
+                warn(text)
             record.remove()
             return
         if not force:

@@ -8,16 +8,18 @@ import select
 
 from pyrunc.errors import HostError
 from pyrunc.host import cgroups, files, process
-from pyrunc.runtime import layers, mount_points
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pyrunc.host.residue import Entry
     from pyrunc.state.store import Record, State
 
 #: How long the kernel may take to end a killed process: with the last one of a mount namespace, millions of files go.
 KILL_SECONDS = 60
+#: Below the root: the mount points that deletions had to leave to later ones.
+LEFT = "/.mount-points"
 
 
 def stop(state: State) -> None:
@@ -64,11 +66,31 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
         from pyrunc.runtime import joined_mounts
 
         joined_mounts.detach(joined, state["rootfs"], warn)
-    layers.detach(record.directory, warn)
-    for text in mount_points.remove(files.parent(record.directory), record.id, state.get("made") or []):
+    detach_layers(record.directory, warn)
+    for text in remove_mount_points(files.parent(record.directory), record.id, state.get("made") or []):
         warn(text)
     poststop(state, warn)
     record.remove()
+
+
+def detach_layers(directory: str, warn: Callable[[str], None]) -> None:
+    """Unmount what is mounted in the container's directory; most containers have nothing there."""
+    if files.exists(directory + "/layers"):
+        from pyrunc.runtime import layers
+
+        layers.detach(directory, warn)
+
+
+def remove_mount_points(root: str, id: str, made: Sequence[Entry]) -> list[str]:
+    """Remove what had to be made on the host's files, if anything was, and what earlier deletions had to leave.
+
+    Returns what could not be removed, a text each.
+    """
+    if not made and not files.exists(root + LEFT):
+        return []
+    from pyrunc.runtime import removal
+
+    return removal.remove(root, id, made)
 
 
 def poststop(state: State, warn: Callable[[str], None]) -> None:

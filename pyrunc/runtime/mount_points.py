@@ -1,9 +1,8 @@
-"""Mount points that had to be made on the host's files: noted before they are made, removed with the container.
+"""Mount points that have to be made on the host's files: noted before they are made (runtime/removal.py removes them).
 
-One that another container mounts over by then is left to whichever deletion finds it unused: ``ROOT/.mount-points``
-lists those.  While a container is being created it holds a shared lock of ``ROOT/.mounting``, so that no deletion
-takes a mount point away between its look-up and its mount.  Nobody else can open that file: whoever can hold a lock
-can stop every creation.
+While a container is being created it holds a shared lock of ``ROOT/.mounting``, so that no deletion takes a mount
+point away between its look-up and its mount.  Nobody else can open that file: whoever can hold a lock can stop every
+creation.
 """
 
 from __future__ import annotations
@@ -12,25 +11,15 @@ import fcntl
 import posix
 import time
 
-from pyrunc.errors import HostError, StateError
-from pyrunc.host import files, mount_users, residue
-from pyrunc.plan.ops import Op
-from pyrunc.runtime.conversation import perform
-from pyrunc.spec.jsontext import dumps, loads
-from pyrunc.state.store import Store, replace
+from pyrunc.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Mapping
 
-    from pyrunc.host.mount_users import Place
     from pyrunc.host.residue import Entry
 
-LEFT = "/.mount-points"
 LOCK = "/.mounting"
-#: For how long a deletion holds creations up to find out what is in use; what it does not know by then is left.
-SEARCH_SECONDS = 2
 #: A creation gives up then: the pyrunc-init of a deletion may hang in a file system.
 WAIT_SECONDS = 10
 
@@ -67,7 +56,7 @@ class Noted:
 
 def creating(root: str) -> int:
     """Hold off removals; the descriptor to close when the container's mounts stand."""
-    fd = _open_lock(root)
+    fd = open_lock(root)
     deadline = time.monotonic() + WAIT_SECONDS
     try:
         while True:
@@ -87,95 +76,6 @@ def creating(root: str) -> int:
         raise
 
 
-def _open_lock(root: str) -> int:
+def open_lock(root: str) -> int:
+    """The file whose lock creations share."""
     return posix.open(root + LOCK, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
-
-
-def remove(root: str, id: str, entries: Sequence[Entry]) -> list[str]:
-    """Remove what container ``id`` has made and what earlier deletions had to leave; what is in use is left to later
-    ones.
-
-    Returns what could not be removed, a text each.
-    """
-    failures: list[str] = []
-    if not entries and not files.exists(root + LEFT):
-        return failures
-    fd = _open_left(root)
-    try:
-        pending = _parse(posix.pread(fd, posix.fstat(fd).st_size, 0), root)
-        pending = list(dict.fromkeys([*pending, *map(tuple, entries)]))
-        lock = _open_lock(root)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            pending = _remove(root, id, pending, failures)
-        except BlockingIOError:
-            pass  # somebody is between look-up and mount: left to a later deletion
-        finally:
-            posix.close(lock)
-        if pending:
-            replace(root + LEFT, dumps(pending).encode("utf-8", "backslashreplace"), 0o600)
-        else:
-            posix.unlink(root + LEFT)
-    finally:
-        posix.close(fd)
-    return failures
-
-
-def _remove(root: str, id: str, entries: list[Entry], failures: list[str]) -> list[Entry]:
-    """Returns what somebody else needs still, in the order in which it was made."""
-    found = residue.present(entries, failures)
-    if not found:
-        return []
-    places = residue.places(found)
-    used = mount_users.in_use(set(places.values()), SEARCH_SECONDS)
-    unused = [entry for entry in found if entry in places and places[entry] not in used]
-    # What lies deeper is another container's, perhaps, and was made later: it has to go first.
-    unused.sort(key=lambda entry: -places[entry][1].count("/"))
-    if unused:
-        perform([Op("remove", entry, "") for entry in unused], lambda text: failures.append(text.removeprefix(": ")))
-    kept = [entry for entry in found if entry not in unused]
-    # Directories that were not empty: another container's mount points may be in there.
-    full = residue.present(unused, [])
-    if full:
-        others = residue.places(_of_others(root, id))
-        needed = [*(places[entry] for entry in kept if entry in places), *others.values()]
-        kept += [entry for entry in full if any(_is_above(places[entry], place) for place in needed)]
-    return [entry for entry in entries if entry in kept]
-
-
-def _is_above(directory: Place, place: Place) -> bool:
-    return directory[0] == place[0] and place[1].startswith(directory[1] + "/")
-
-
-def _of_others(root: str, id: str) -> set[Entry]:
-    """What the other containers have made."""
-    found: set[Entry] = set()
-    store = Store(root)
-    for name in store.ids():
-        if name != id:
-            try:
-                made: Sequence[Any] = store.load(name).get("made") or ()
-                found.update(tuple(entry) for entry in made)
-            except StateError:
-                continue  # it is on its way in or out, or damaged: it says nothing
-    return found
-
-
-def _open_left(root: str) -> int:
-    """The list, locked.  Whoever changes it puts a new file in its place: then the one we hold is not that."""
-    while True:
-        fd = posix.open(root + LEFT, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        own = posix.fstat(fd)
-        try:
-            there = posix.stat(root + LEFT)
-            if (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino):
-                return fd
-        except FileNotFoundError:
-            pass  # emptied while we waited
-        posix.close(fd)
-
-
-def _parse(data: bytes, root: str) -> list[Any]:
-    entries: Any = loads(data, root + LEFT) if data else []
-    return [tuple(entry) for entry in entries]
