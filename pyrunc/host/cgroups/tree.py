@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: A payload may name its cgroups as it likes, but there are no links in a cgroup file system; this is to be sure.
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 #: Processes waited for at a time: each costs a descriptor, and a container may have more than RLIMIT_NOFILE allows.
-_AT_ONCE = 256
+_AT_ONCE = 32
 
 
 def read(path: str, dir_fd: int | None = None) -> str:
