@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrunc.cli import lean, verbs
+from pyrunc.cli import arguments, lean
 from pyrunc.errors import HostError, UsageError
 from pyrunc.runtime import root
 
@@ -89,14 +89,14 @@ def test_a_process_file_that_is_not_there_is_named(capfd: pytest.CaptureFixture[
     ],
 )
 def test_a_user_is_a_number_or_two(text: str, expected: tuple[int, int | None]) -> None:
-    assert verbs._user(text) == expected
+    assert arguments.user(text) == expected
 
 
 @given(st.text(st.sampled_from("0123456789:-+_ x٣\n"), max_size=14))
 def test_a_user_is_taken_as_written_or_not_at_all(text: str) -> None:
     """CVE-2026-30892, CVE-2024-40635: what is not exactly an id never becomes one."""
     try:
-        uid, gid = verbs._user(text) or (-1, None)
+        uid, gid = arguments.user(text) or (-1, None)
     except UsageError:
         return
     assert (
@@ -112,12 +112,12 @@ def test_a_user_is_taken_as_written_or_not_at_all(text: str) -> None:
 )
 def test_a_user_that_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"--user: [ug]id .* is not a number from 0 to 4294967294"):
-        verbs._user(text)
+        arguments.user(text)
 
 
 @given(st.lists(st.sampled_from(["", ".", "..", "a", "b c", "é"]), max_size=6).map("/".join))
 def test_a_path_is_made_absolute_as_the_library_does_it(path: str) -> None:
-    assert verbs._absolute(path) == os.path.abspath(path).replace("//", "/")
+    assert arguments.absolute(path) == os.path.abspath(path).replace("//", "/")
 
 
 def test_an_empty_root_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
