@@ -26,20 +26,25 @@ def delete(root: str, id: str, *, force: bool, warn: Callable[[str], None]) -> N
             _kill_first(record)
         if not record.locked:
             record.lock()
-        try:
-            found, status = states.current(record)
-        except StateError:
-            if not force:
-                raise
-            # The creation was interrupted before it had anything but the directory, or the state is damaged.
-            detach_layers(record.directory, warn)
-            for text in remove_mount_points(root, id, []):
-                warn(text)
-            record.remove()
-            return
+        remove(record, force=force, warn=warn)
+
+
+def remove(record: Record, *, force: bool, warn: Callable[[str], None]) -> None:
+    """Delete a container whose lock the caller holds."""
+    try:
+        found, status = states.current(record)
+    except StateError:
         if not force:
-            machine.require("delete", status, id)
-        destroy(record, found, warn)
+            raise
+        # The creation was interrupted before it had anything but the directory, or the state is damaged.
+        detach_layers(record.directory, warn)
+        for text in remove_mount_points(files.parent(record.directory), record.id, []):
+            warn(text)
+        record.remove()
+        return
+    if not force:
+        machine.require("delete", status, record.id)
+    destroy(record, found, warn)
 
 
 def _kill_first(record: Record) -> None:

@@ -69,10 +69,9 @@ class Sandbox:
         self._wanted = read(wanted)
         place = roots.default() if root is None else os.path.abspath(root)
         config = configuration(self._wanted, place, cgroups=cgroup_manager != "disabled")
-        id = "sandbox-" + os.urandom(8).hex()
         try:
             plain, data = valid(config)
-            self._holder = Holder(place, id, plain, warn or _ignore)
+            self._holder = Holder(place, plain, warn or _ignore)
             self._holder.create(data, cgroup_manager=cgroup_manager)
             _alive.add(self)
         except (SpecError, OpFailed) as error:
@@ -99,7 +98,7 @@ class Sandbox:
 
     @property
     def closed(self) -> bool:
-        return not self._holder.alive
+        return not self._holder.first.alive
 
     def run(self, argv: Sequence[Path], *, check: bool = False, **wishes: Unpack[Wishes]) -> Completed:
         """Run a program to its end.
@@ -142,7 +141,7 @@ class Sandbox:
         Nobody limits its time or its output.  Raises as ``run``.
         """
         task = spec.process(self._holder.spec, argv, env=env, cwd=cwd)
-        stdio = Stdio(self._holder.owner)
+        stdio = Stdio(self._holder.uid)
         try:
             wanted = (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
             ours = [_stream(stdio, name, fd) for name, fd in wanted]
@@ -185,7 +184,7 @@ class Sandbox:
 
     def kill(self) -> None:
         """Kill every program that runs in it; returns when they are gone.  The sandbox and its files stay."""
-        self._holder.end_all()
+        self._holder.first.end_all()
 
     def close(self) -> None:
         """Kill every program, and remove the sandbox.

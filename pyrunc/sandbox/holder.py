@@ -1,32 +1,28 @@
-"""The container behind a sandbox and the talk with its first process, which starts programs (docs/internals.md).
+"""The container behind a sandbox, from its creation to its removal.
 
-The container is one like any other: ``pyrunc list`` shows it, ``pyrunc delete --force`` removes it.  Its first
-process ends when the socket to it does, and the kernel then ends all others: closed or killed, this program leaves
-nothing behind that runs.
+It is one like any other: ``pyrunc list`` shows it, ``pyrunc delete --force`` removes it.  Its first process (``first``)
+ends when the socket to it does, and the kernel then ends all others: closed or killed, this program leaves nothing
+behind that runs.
 """
 
 from __future__ import annotations
 
 import _signal
-import _socket
 import _thread
 import fcntl
 import posix
 import select
-import time
-import weakref
-from _struct import pack
-from itertools import count
+from functools import partial
 
 from pyrunc.errors import HostError, PyruncError, StateError
-from pyrunc.host import cgroups, files, helper, process, unmount
+from pyrunc.host import cgroups, files, process, unmount
 from pyrunc.host.cgroups import tree
-from pyrunc.plan.wire import encode
 from pyrunc.runtime import destroy
-from pyrunc.runtime.conversation import Conversation
 from pyrunc.runtime.creation import Options
+from pyrunc.sandbox import owner
+from pyrunc.sandbox.first import FirstProcess
 from pyrunc.sandbox.making import Making
-from pyrunc.sandbox.process import Process
+from pyrunc.sandbox.starting import Starting
 from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
@@ -34,51 +30,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyrunc.plan.ops import Op
+    from pyrunc.sandbox.process import Process
     from pyrunc.spec.types import Spec
     from pyrunc.state.store import State
-
-#: Requests, as in native/hold.c.
-_START, _END_ALL, _END_GROUP = 1, 2, 3
-#: Seconds that the kernel may take to end what was killed.
-_END_SECONDS = 10
-#: The index of a failure that is not one of the program's operations.
-_NO_OP = 0xFFFFFFFF
-
-#: Numbers of END_ALL requests.
-_numbers = count(1)
-
-_ETOOMANYREFS = 109
-#: unix(7): they are counted for each user, and held against the limit of whoever sends one more.
-_IN_FLIGHT = "processes of its user on the host have more of them in sockets than RLIMIT_NOFILE allows"
-
-
-class TimedOut(Exception):
-    """The deadline came before the program was executed."""
 
 
 class Holder:
     """A running container without a program of its own.  Threads may use it at the same time."""
 
     __slots__ = (
-        "_closing", "_memory", "_removing", "_running", "_socket", "_starting", "_talking", "_warn", "layers", "owner",
-        "record", "removed", "spec", "state",
+        "_memory", "_owner", "_removing", "_warn", "first", "layers", "record", "removed", "spec", "state", "uid",
     )  # fmt: skip
 
-    def __init__(self, root: str, id: str, spec: Spec, warn: Callable[[str], None]) -> None:
+    def __init__(self, root: str, spec: Spec, warn: Callable[[str], None]) -> None:
         """Nothing happens yet: whoever is interrupted while ``create`` is at work has what can be closed."""
         self.spec = spec
         self.state: State
-        self.record = Record(root, id)
-        self.owner = _owner(spec)
+        self._owner = owner.of(root)
+        self.record = Record(root, self._owner.new_id())
+        self.uid = _uid(spec)
+        self.first = FirstProcess(self.record.id)
         self.removed = True  # nothing of it is on the host
         self.layers: dict[int, int] = {}
         self._warn = warn
         self._memory = ""
-        self._running: weakref.WeakSet[Process] = weakref.WeakSet()
-        self._starting = 0  # programs that were asked for and are not executed yet
-        self._socket: _socket.socket | None = None
-        self._closing = _thread.allocate_lock()
-        self._talking = _thread.allocate_lock()
         self._removing = _thread.allocate_lock()
 
     def create(self, data: bytes, *, cgroup_manager: str) -> None:
@@ -90,6 +65,7 @@ class Holder:
             )
         null = _null()
         try:
+            self._owner.enter(self.record.id, self._warn)
             options = Options(stdio=(null, null, null), cgroup_manager=cgroup_manager, pass_layers=True, hold=True)
             creation = Making(files.parent(self.record.directory), self.record.id, options, self._warn)
             try:
@@ -103,6 +79,10 @@ class Holder:
                     self.record, self.state, self.removed = creation.record, creation.state, False
                     self.close()
                 raise
+        except BaseException:
+            if self.removed:
+                self._owner.leave(self.record.id)
+            raise
         finally:
             posix.close(null)
 
@@ -113,14 +93,9 @@ class Holder:
         assert talk.init is not None
         self._memory = _memory_events(self.spec, self.state["cgroups"])
         self.layers, talk.layers = talk.layers, {}
-        self._socket = talk.init.socket
+        self.first.take(talk.init.socket, partial(_kill, self.state))
         talk.close()
         self.record.close()
-
-    @property
-    def alive(self) -> bool:
-        """Whether programs can be started; that its first process was killed shows only at the next start."""
-        return self._socket is not None
 
     def start(
         self, args: list[str], program: list[Op], stdio: Sequence[int], deadline: float | None = None
@@ -128,165 +103,29 @@ class Holder:
         """Let a new process run ``program``; returns when that has been executed, or has come to its end.
 
         The second of the result is a descriptor that the program has sent, -1 without one.  Raises OpFailed,
-        StateError when the sandbox has ended, TimedOut.
+        HostError, StateError when the sandbox has ended, TimedOut.
         """
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-        report, their_report = posix.pipe2(posix.O_CLOEXEC)
-        started = None
-        try:
-            try:
-                memfd = helper.sealed("program", encode(program))
-                try:
-                    rights = pack("=6i", theirs.fileno(), their_report, memfd, *stdio)
-                    with self._closing:
-                        self._send(pack("=2i", _START, 0), rights)
-                        self._starting += 1
-                finally:
-                    posix.close(memfd)
-            finally:
-                theirs.close()
-                posix.close(their_report)
-            try:
-                number, pidfd, sent = self._hear(ours, program, deadline)
-                started = Process(args, number, pidfd, report)
-            finally:
-                with self._closing:
-                    self._starting -= 1
-                    if started is not None:
-                        self._running.add(started)
-        finally:
-            ours.close()
-            if started is None:
-                posix.close(report)
-        return started, sent
-
-    def _send(self, request: bytes, rights: bytes = b"") -> None:
-        """Ask the first process for something; the caller holds ``_closing``."""
-        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
-        if self._socket is None:
-            raise self.ended()
-        try:
-            self._socket.sendmsg([request], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
-        except (BrokenPipeError, ConnectionResetError):
-            raise self.ended() from None
-        except BlockingIOError:
-            raise HostError("its first process does not take requests", where=self.record.id) from None
-        except OSError as error:
-            if error.errno != _ETOOMANYREFS:
-                raise
-            raise HostError(
-                _reason("descriptors in flight", error.errno), where=self.record.id, hint=_IN_FLIGHT
-            ) from None
-
-    def _hear(self, talk: _socket.socket, program: list[Op], deadline: float | None) -> tuple[int, int, int]:
-        """Pid in the sandbox and pidfd of the new process, and what it has sent."""
-        number, pidfd, sent = 0, -1, -1
-        try:
-            while True:
-                if deadline is not None:
-                    _await(talk.fileno(), deadline)
-                message = helper.receive(talk)
-                if message is None:
-                    break
-                if message.kind == helper.CLONED:
-                    number, pidfd = message.value, message.fd
-                elif message.kind == helper.FILE:
-                    sent = message.fd
-                elif message.kind == helper.FAILED:
-                    raise _failure(program, message)
-                else:
-                    raise HostError(f"pyrunc-init sent a message of kind {message.kind}; is it from another version?")
-            if not number:
-                raise self.ended()
-        except BaseException as error:
-            if not number and not isinstance(error, PyruncError):
-                number, pidfd = _told(talk)
-            for fd in (pidfd, sent):
-                if fd >= 0:
-                    posix.close(fd)
-            if number and not isinstance(error, PyruncError):
-                with self._closing:
-                    self._send(pack("=2i", _END_GROUP, number))
-            raise
-        return number, pidfd, sent
-
-    def ended(self) -> StateError:
-        return StateError("the sandbox is closed" if self._socket is None else "the sandbox has ended: its first "
-                          "process was killed", where=self.record.id)  # fmt: skip
-
-    def end(self, program: Process | None) -> None:
-        """Kill a program and what it has started: everything, unless another one runs or is being started."""
-        with self._talking:
-            with self._closing:
-                others = [other for other in self._running if other is not program]
-                alone = not self._starting and all(other.poll() is not None for other in others)
-                if alone:
-                    # A program that is asked for from now on is started when this is done.
-                    number = self._ask_for_all()
-                elif program is not None:
-                    self._send(pack("=2i", _END_GROUP, program.number))
-            if alone:
-                self._wait_for_all(number)
-
-    def end_all(self) -> None:
-        """Kill every process but the first; returns when they are gone.  StateError if the sandbox has ended."""
-        with self._talking:
-            with self._closing:
-                number = self._ask_for_all()
-            self._wait_for_all(number)
-
-    def _ask_for_all(self) -> bytes:
-        """Ask for the end of every process but the first; the answer that it will give."""
-        number = next(_numbers) & 0x7FFFFFFF
-        self._send(pack("=2i", _END_ALL, number))
-        return pack("=i", number)
-
-    def _wait_for_all(self, answer: bytes) -> None:
-        """Until the first process has answered; the caller holds ``_talking``, so that it is not closed meanwhile.
-
-        Answers to others come before that are late: who had asked for them was interrupted.
-        """
-        talk = self._socket
-        assert talk is not None
-        poller = select.poll()
-        poller.register(talk.fileno(), select.POLLIN)
-        deadline = time.monotonic() + _END_SECONDS
-        answered = None
-        while answered != answer:
-            if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                # A process that hangs in the kernel, or a first process that a payload keeps from running.
-                self.kill()
-                raise HostError("its processes did not end when they were killed", where=self.record.id,
-                                hint="the sandbox was killed as a whole")  # fmt: skip
-            try:
-                answered = talk.recv(len(answer))
-            except ConnectionResetError:
-                answered = b""
-            if not answered:
-                raise self.ended()
+        with Starting(self.first, args, program, stdio, deadline) as starting:
+            starting.wait()
+        assert starting.process is not None
+        return starting.process, starting.sent
 
     def kill(self) -> None:
-        """Kill the first process, and with it all others.  ``close`` has to follow.
-
-        Those of its cgroups first: it ends them itself while it ends, and they may leave it no time for that.
-        """
-        cgroups.signal_all(self.state["cgroups"], _signal.SIGKILL)
-        try:
-            process.signal(self.state["pid"], self.state["start_time"], _signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        """Kill the first process, and with it all others.  ``close`` has to follow."""
+        _kill(self.state)
 
     def close(self) -> None:
         """End everything, and remove what the container was made of.
 
         Idempotent; interrupted or failed it can be repeated.
         """
-        with self._talking, self._closing:
-            self._let_go()
+        self.first.close()
+        self._close_layers()
         with self._removing:
             if not self.removed:
                 self._remove()
                 self.removed = True
+                self._owner.leave(self.record.id)
 
     def _remove(self) -> None:
         self._reap()
@@ -335,19 +174,25 @@ class Holder:
 
     def forget(self) -> None:
         """In a child of the program that made it: give up what is open and nothing else."""
-        # Threads that held them are not in the child.
-        self._closing, self._talking = _thread.allocate_lock(), _thread.allocate_lock()
-        self._removing = _thread.allocate_lock()
+        self._removing = _thread.allocate_lock()  # a thread that held it is not in the child
         self.removed = True  # it is the parent's
         self.record.close()
-        self._let_go()
+        self.first.forget()
+        self._close_layers()
 
-    def _let_go(self) -> None:
-        if self._socket is not None:
-            self._socket.close()  # an interruption from here on finds it closed, and the first process ends
-            self._socket = None
+    def _close_layers(self) -> None:
         while self.layers:
             posix.close(self.layers.popitem()[1])
+
+
+def _kill(state: State) -> None:
+    """Those of its cgroups first: the first process ends them itself while it ends, and they may leave it no time for
+    that."""
+    cgroups.signal_all(state["cgroups"], _signal.SIGKILL)
+    try:
+        process.signal(state["pid"], state["start_time"], _signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def _null() -> int:
@@ -362,7 +207,7 @@ def _null() -> int:
         posix.close(fd)
 
 
-def _owner(spec: Spec) -> int | None:
+def _uid(spec: Spec) -> int | None:
     """The uid of the sandbox's user on the host; None for this program's own."""
     uid = spec["process"]["user"]["uid"]
     for mapping in (spec["linux"].get("uidMappings")) or ():
@@ -378,39 +223,3 @@ def _memory_events(spec: Spec, directories: Mapping[str, str]) -> str:
         return ""
     on_v1 = "memory" in directories
     return directories["memory"] + "/memory.oom_control" if on_v1 else directories[""] + "/memory.events"
-
-
-def _told(talk: _socket.socket) -> tuple[int, int]:
-    """What CLONED says, if it was sent; afterwards it cannot be, and the first process ends what it has started."""
-    talk.shutdown(_socket.SHUT_RDWR)
-    while message := helper.receive(talk):
-        if message.kind == helper.CLONED:
-            return message.value, message.fd
-        if message.fd >= 0:
-            posix.close(message.fd)
-    return 0, -1
-
-
-def _await(fd: int, deadline: float) -> None:
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        raise TimedOut
-
-
-def _failure(program: list[Op], message: helper.Message) -> PyruncError:
-    if message.op == _NO_OP or message.op >= len(program):
-        hint = "pids may be too small" if message.detail == "fork" else ""
-        if message.errno == _ETOOMANYREFS:
-            hint = _IN_FLIGHT
-        return HostError(_reason(message.detail, message.errno), hint=hint)
-    return Conversation(program, _no_warning).failure(message)
-
-
-def _reason(what: str, errno: int) -> str:
-    reason = posix.strerror(errno)
-    return f"{what}: {reason[:1].lower()}{reason[1:]}"
-
-
-def _no_warning(_: str) -> None:
-    """A program of a sandbox has none."""

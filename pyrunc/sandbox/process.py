@@ -69,9 +69,7 @@ class Process:
         with self._lock:
             if self._pidfd < 0:
                 return 0
-            with open(f"/proc/self/fdinfo/{self._pidfd}", "rb", buffering=0) as file:
-                text = file.read()
-        return max(0, int(text.partition(b"\nPid:")[2].split(None, 1)[0]))
+            return pid_behind(self._pidfd)
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when the program has ended; closed once that was collected."""
@@ -165,3 +163,10 @@ class Process:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.args!r}: {'running' if self.returncode is None else self.returncode}>"
+
+
+def pid_behind(pidfd: int) -> int:
+    """The pid on the host of the process that a pidfd stands for; 0 when it was reaped."""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as file:
+        text = file.read()
+    return max(0, int(text.partition(b"\nPid:")[2].split(None, 1)[0]))

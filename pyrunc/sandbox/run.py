@@ -10,8 +10,8 @@ import time
 from pyrunc.errors import PyruncError, StateError, UsageError
 from pyrunc.plan import held
 from pyrunc.sandbox import spec, values
-from pyrunc.sandbox.holder import TimedOut
 from pyrunc.sandbox.result import Completed, Usage
+from pyrunc.sandbox.starting import TimedOut
 from pyrunc.sandbox.streams import Stdio
 
 TYPE_CHECKING = False
@@ -86,7 +86,7 @@ class Run:
             max_output = named("max_output", wishes["max_output"], values.amount)
         task = spec.process(holder.spec, argv, env=wishes.get("env"), cwd=wishes.get("cwd"))
         self.args = task["args"]
-        self.stdio = Stdio(holder.owner)
+        self.stdio = Stdio(holder.uid)
         try:
             self._feed(wishes.get("input"))
             self.stdio.capture(max_output, wishes.get("on_stdout"))
@@ -125,7 +125,7 @@ class Run:
         """After the end: collect it; after the deadline: kill everything in the sandbox, and collect that."""
         if self.late:
             try:
-                self._holder.end_all()
+                self._holder.first.end_all()
             except PyruncError:
                 # It did not answer, and was killed for that, or it was closed: whoever uses it again is told.
                 self._holder.kill()
@@ -166,7 +166,7 @@ class Run:
         All of that where nothing else runs in the sandbox; otherwise what has stayed in its process group.
         """
         try:
-            self._holder.end(self.process)
+            self._holder.first.end(self.process)
         except StateError:
             return  # the sandbox itself is gone
 
