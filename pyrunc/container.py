@@ -15,8 +15,9 @@ from pyrunc.runtime import destroy, joining, root
 from pyrunc.runtime import kill as kill_verb
 from pyrunc.runtime import start as start_verb
 from pyrunc.runtime import state as state_verb
-from pyrunc.runtime.creation import Creation, Options
+from pyrunc.runtime.creation import Options
 from pyrunc.runtime.exec import derive, override
+from pyrunc.runtime.repeated import Repeated
 from pyrunc.spec.jsontext import loads
 from pyrunc.state import machine
 from pyrunc.state.store import Record
@@ -110,7 +111,7 @@ class Container:
             cgroup_manager=cgroup_manager,
             stdio=stdio,
         )
-        creation = Creation(container._root, id, options, warn or _ignore)
+        creation = Repeated(container._root, id, options, warn or _ignore)
         creation.create(os.path.abspath(bundle))
         container.process = _child(creation.talk)
         creation.record.close()
@@ -127,6 +128,18 @@ class Container:
     def kill(self, signal: str | int = "SIGTERM", *, all: bool = False) -> None:
         """Send a signal to the container's first process, or to all of them."""
         kill_verb.kill(self._root, self.id, str(int(signal)) if isinstance(signal, int) else signal, all=all)
+
+    def pause(self) -> None:
+        """Stop all of its processes where they are; returns when they stand still."""
+        from pyrunc.runtime import pause as verb
+
+        verb.pause(self._root, self.id)
+
+    def resume(self) -> None:
+        """Let a paused container go on."""
+        from pyrunc.runtime import pause as verb
+
+        verb.resume(self._root, self.id)
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status of the container's program, -N for a signal; TimeoutError after ``timeout`` seconds.

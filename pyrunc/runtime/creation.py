@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyrunc.plan.builder import Plan
-    from pyrunc.plan.facts import HostFacts, Layer
+    from pyrunc.plan.facts import HostFacts, Layer, Request
     from pyrunc.plan.ops import Op
     from pyrunc.spec.types import Hook, Spec
     from pyrunc.state.store import Joined, State
@@ -161,7 +161,7 @@ class Creation:
         inherited.check_descriptors(descriptors)
         isolation = bundles.isolation(self.spec, options.isolation)
         bundles.check_lower(isolation, rootfs)
-        self.facts = bundles.facts(options.rootless)
+        self.facts = self._facts()
         request = bundles.request(
             self.record.id,
             bundle,
@@ -178,12 +178,19 @@ class Creation:
             terminal_size=inherited.terminal_size() if terminal and options.serves_terminal else None,
             hold=options.hold,
         )
-        self.plan = plan_create(self.spec, self.facts, request)
+        self.plan = self._planned(data, request)
         for violation in self.plan.warnings:
             self.warn(str(violation))
-        root = self.record.directory.rpartition("/")[0]
-        self.plan.set_filter(bundles.filter_of(self.spec, root + "/.seccomp", self.facts["machine"]))
         return data, rootfs
+
+    def _facts(self) -> HostFacts:
+        return bundles.facts(self.options.rootless)
+
+    def _planned(self, data: bytes, request: Request) -> Plan:  # noqa: ARG002  # the text of the config
+        plan = plan_create(self.spec, self.facts, request)
+        root = self.record.directory.rpartition("/")[0]
+        plan.set_filter(bundles.filter_of(self.spec, root + "/.seccomp", self.facts["machine"]))
+        return plan
 
     def _converse(self, program: list[Op], after: dict[int, list[Op]], context: execute.Context) -> None:
         talk = self.talk

@@ -6,7 +6,7 @@ import resource
 
 from pyrunc.host import files
 from pyrunc.host.cgroups import controllers
-from pyrunc.sandbox import making
+from pyrunc.runtime import repeated
 
 #: From then on RLIMIT_NPROC counts the processes of a user namespace; before, all that the user has on the host.
 _COUNTED_APART = (5, 14)
@@ -14,7 +14,7 @@ _COUNTED_APART = (5, 14)
 
 def limited(names: tuple[str, ...]) -> frozenset[str]:
     """Of these cgroup controllers, those that a new box of this program can have."""
-    facts = making.host()[1]
+    facts = repeated.facts()
     if facts["uid"] != 0 or not facts["initial_userns"]:
         return frozenset()
     layout = facts["cgroup"]
@@ -35,4 +35,4 @@ def ceilings(names: tuple[str, ...]) -> dict[str, int]:
 
 def processes_counted_apart() -> bool:
     """Whether RLIMIT_NPROC in a new user namespace is about that alone."""
-    return making.host()[1]["kernel"] >= _COUNTED_APART
+    return repeated.facts()["kernel"] >= _COUNTED_APART
