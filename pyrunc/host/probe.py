@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import posix
 
+from pyrunc.host import files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.facts import CgroupFacts, HostFacts, KernelFacts
@@ -26,23 +28,28 @@ def facts() -> HostFacts:
     global _kernel, _layout
     if _kernel is None:
         _kernel = _kernel_facts()
-    status = read("/proc/self/status")
-    uid = posix.geteuid()
+    uid, gid, caps, bounding = rights()
     mountinfo, membership = read("/proc/self/mountinfo"), read("/proc/self/cgroup")
     layout = _layout
     if layout is None or layout[:2] != (mountinfo, membership):
         _layout = layout = (mountinfo, membership, cgroup_facts(mountinfo, membership))
     return {
         "uid": uid,
-        "gid": posix.getegid(),
-        "caps": _hex_field(status, "CapEff:"),
-        "bounding": _hex_field(status, "CapBnd:"),
+        "gid": gid,
+        "caps": caps,
+        "bounding": bounding,
         "initial_userns": read("/proc/self/uid_map").split() == ["0", "0", "4294967295"],
         "subuids": subids("/etc/subuid", uid) if uid else (),
         "subgids": subids("/etc/subgid", uid) if uid else (),
         "cgroup": layout[2],
         **_kernel,
     }
+
+
+def rights() -> tuple[int, int, int, int]:
+    """Of this thread: effective uid and gid, and as bit sets the effective and the bounding capabilities."""
+    status = read("/proc/thread-self/status")
+    return posix.geteuid(), posix.getegid(), _hex_field(status, "CapEff:"), _hex_field(status, "CapBnd:")
 
 
 def _kernel_facts() -> KernelFacts:
@@ -60,7 +67,7 @@ def _kernel_facts() -> KernelFacts:
 
 def read(path: str) -> str:
     """The text of a procfs or sysfs file."""
-    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         chunks = []
         while chunk := posix.read(fd, 65536):
