@@ -151,6 +151,8 @@ COMMANDS: Final = {
         Command("delete", "delete a container and all that belongs to it", ID, 1, 1, (
             Option("force", "f", "flag", "", "kill it first if it runs; no error if it does not exist"),
         )),
+        Command("pause", "stop all processes of a container", ID, 1, 1),
+        Command("resume", "let the processes of a paused container go on", ID, 1, 1),
         Command("diff", "list a container's changes in its private layers", ID, 1, 1, (
             _format("text", "json"),
         )),

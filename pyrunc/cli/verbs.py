@@ -135,6 +135,12 @@ def _changes(line: Line) -> int:
     return changes.VERBS[line.command.name](line)
 
 
+def _resources(line: Line) -> int:
+    from pyrunc.cli import resources
+
+    return resources.VERBS[line.command.name](line)
+
+
 def _reports(line: Line) -> int:
     from pyrunc.cli import reports
 
@@ -150,6 +156,7 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "delete": delete,
     "exec": exec_,
     "sandbox": sandbox,
+    **dict.fromkeys(("pause", "resume"), _resources),
     **dict.fromkeys(("diff", "commit"), _changes),
     **dict.fromkeys(("list", "ps", "spec", "validate", "plan", "features"), _reports),
 }

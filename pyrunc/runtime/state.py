@@ -58,3 +58,12 @@ def current(record: Record) -> tuple[State, str]:
     if found["status"] == machine.CREATING:
         return found, machine.STOPPED
     return found, status(record, found)
+
+
+def hold(record: Record, verb: str) -> State:
+    """Take the lock for a verb that changes the container; StateError unless its status allows the verb."""
+    machine.require(verb, status(record, record.load()), record.id)
+    record.lock()
+    found, now = current(record)
+    machine.require(verb, now, record.id)
+    return found

@@ -17,10 +17,18 @@ STOPPED = "stopped"
 LEGAL = {
     "start": (CREATED,),
     "kill": (CREATED, RUNNING, PAUSED),
+    "pause": (CREATED, RUNNING),
+    "resume": (PAUSED,),
+    "update": (CREATED, RUNNING, PAUSED),
+    "events": (CREATED, RUNNING, PAUSED),
     "exec": (CREATED, RUNNING),
     "delete": (CREATED, STOPPED),
     "ps": (CREATED, RUNNING, PAUSED, STOPPED),
 }
+
+_NOT_RUNNING = "container not running"
+_NOT_PAUSED = "container not paused"
+_NOT_STOPPED = "cannot delete container {id} that is not stopped: {status}"
 
 #: (verb, status) -> the reason, in runc's words where callers look for them
 REFUSALS = {
@@ -28,26 +36,40 @@ REFUSALS = {
     ("start", RUNNING): "cannot start an already running container",
     ("start", PAUSED): "cannot start a container in the paused state",
     ("start", STOPPED): "cannot start a container that has stopped",
-    ("kill", CREATING): "container not running",
-    ("kill", STOPPED): "container not running",
+    ("kill", CREATING): _NOT_RUNNING,
+    ("kill", STOPPED): _NOT_RUNNING,
+    ("pause", CREATING): _NOT_RUNNING,
+    ("pause", PAUSED): _NOT_RUNNING,
+    ("pause", STOPPED): _NOT_RUNNING,
+    ("resume", CREATING): _NOT_PAUSED,
+    ("resume", CREATED): _NOT_PAUSED,
+    ("resume", RUNNING): _NOT_PAUSED,
+    ("resume", STOPPED): _NOT_PAUSED,
+    ("update", CREATING): _NOT_RUNNING,
+    ("update", STOPPED): _NOT_RUNNING,
+    ("events", CREATING): "container with id {id} is not running",
+    ("events", STOPPED): "container with id {id} is not running",
     ("exec", CREATING): "cannot exec in a container that is still being created",
     ("exec", PAUSED): "cannot exec in a paused container",
     ("exec", STOPPED): "cannot exec in a stopped container",
-    ("ps", CREATING): "container not running",
+    ("delete", CREATING): _NOT_STOPPED,
+    ("delete", RUNNING): _NOT_STOPPED,
+    ("delete", PAUSED): _NOT_STOPPED,
+    ("ps", CREATING): _NOT_RUNNING,
+}
+
+#: (verb, status) -> what to do about it
+_HINTS = {
+    ("pause", PAUSED): "it is paused already",
+    ("exec", PAUSED): "use --ignore-paused to override",
+    ("delete", RUNNING): "kill it first, or use --force",
+    ("delete", PAUSED): "resume and kill it first, or use --force",
+    ("delete", CREATING): "use --force if its creator is gone",
 }
 
 
 def require(verb: str, status: str, id: str) -> None:
     """Raise StateError unless ``verb`` is legal in ``status``."""
-    if status in LEGAL[verb]:
-        return
-    reason = REFUSALS.get((verb, status))
-    if reason is None:  # the one text with the id in it
-        reason = f"cannot delete container {id} that is not stopped: {status}"
-    hint = {
-        ("exec", PAUSED): "use --ignore-paused to override",
-        ("delete", RUNNING): "kill it first, or use --force",
-        ("delete", PAUSED): "resume and kill it first, or use --force",
-        ("delete", CREATING): "use --force if its creator is gone",
-    }.get((verb, status), "")
-    raise StateError(reason, hint=hint)
+    if status not in LEGAL[verb]:
+        reason = REFUSALS[verb, status].format(id=id, status=status)
+        raise StateError(reason, hint=_HINTS.get((verb, status), ""))

@@ -27,6 +27,8 @@ CORPUS = [
     "kill ID 15",
     "kill --all ID 9",
     "delete --force ID",
+    "pause ID",
+    "resume ID",
     # conmon, for podman and cri-o
     f"{PODMAN} create --bundle B --pid-file F ID",
     f"{PODMAN} create --bundle B --pid-file F --no-pivot --no-new-keyring --console-socket S ID",
@@ -51,6 +53,8 @@ CORPUS = [
     f"{NAMESPACE} kill --all ID 9",
     f"{NAMESPACE} delete ID",
     f"{NAMESPACE} delete --force ID",
+    f"{NAMESPACE} pause ID",
+    f"{NAMESPACE} resume ID",
     f"{NAMESPACE} ps --format json ID",
     f"{NAMESPACE} state ID",
     "features",
@@ -77,6 +81,8 @@ CORPUS = [
     f"{CRIO} kill ID 15",
     f"{CRIO} kill -a ID 9",
     f"{CRIO} exec --process F ID",
+    f"{CRIO} pause ID",
+    f"{CRIO} resume ID",
     # scripts and runc's own tests
     "run -b B ID",
     "run -b=B ID",
@@ -125,8 +131,6 @@ CORPUS = [
 
 #: Calls for commands of later versions, and lines that runc refuses too.
 REFUSED = [
-    "pause ID",
-    "resume ID",
     "update --resources=FILE ID",
     "update --resources - ID",
     "events --stats ID",

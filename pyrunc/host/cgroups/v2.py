@@ -58,7 +58,7 @@ def signal_all(directory: str, number: int) -> list[int]:
     try:
         if stop:
             tree.write_if_there(directory + "/cgroup.freeze", "1")
-            _wait_for_event(directory, "frozen 1", FREEZE_SECONDS)
+            wait_for_event(directory, "frozen 1", FREEZE_SECONDS)
         return tree.send(tree.procs(directory), number)
     finally:
         if stop:
@@ -70,12 +70,12 @@ def frozen(directory: str) -> bool:
     return tree.read(directory + "/cgroup.freeze").strip() == "1"
 
 
-def _wait_for_event(directory: str, line: str, seconds: float) -> None:
-    """Wait until cgroup.events has the line; the kernel raises POLLPRI when the file changes."""
+def wait_for_event(directory: str, line: str, seconds: float) -> bool:
+    """Wait until cgroup.events has the line; the kernel raises POLLPRI when the file changes.  False if it came not."""
     try:
         fd = posix.open(directory + "/cgroup.events", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return False
     deadline = time.monotonic() + seconds
     try:
         poller = select.poll()
@@ -83,7 +83,8 @@ def _wait_for_event(directory: str, line: str, seconds: float) -> None:
         while line not in posix.pread(fd, 4096, 0).decode():
             left = deadline - time.monotonic()
             if left <= 0:
-                return
+                return False
             poller.poll(left * 1000)
+        return True
     finally:
         posix.close(fd)
