@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.root.box import Box
+from tests.root.sandboxes import Sandboxes
 from tests.support.requirements import cgroup_mounts
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ def box(new_box: NewBox) -> Box:
 def sleeper(new_box: NewBox) -> Box:
     """A running container that sleeps."""
     return new_box(*FOREVER).started()
+
+
+@pytest.fixture
+def sandboxes(root: Path) -> Iterator[Sandboxes]:
+    """A factory of sandboxes that are closed in the end."""
+    made = Sandboxes(root)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from tests.support.requirements import cgroup_mounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyrunc import Completed
+
 DEADLINE = 30.0
 
 
@@ -34,6 +36,26 @@ class Sandboxes:
     def containers(self) -> list[str]:
         """The ids that have a state directory."""
         return sorted(name for name in os.listdir(self.root) if not name.startswith(".")) if self.root.exists() else []
+
+
+def sh(script: str) -> list[str]:
+    return ["sh", "-c", script]
+
+
+def python(box: Sandbox, script: str, **wishes: float) -> Completed:
+    """Run Python in the box, with ctypes at hand, and fail with what it said."""
+    head = "import ctypes, os, signal, sys, time\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    result = box.run(["python3", "-c", head + script], text=True, **wishes)  # type: ignore[arg-type]
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def children() -> set[int]:
+    """The children of this process, zombies too."""
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        found.update(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def members(box: Sandbox) -> list[int]:

@@ -14,22 +14,16 @@ import pytest
 
 import pyrunc
 from pyrunc.runtime import destroy
-from tests.root.sandboxes import Sandboxes
-from tests.root.test_sandbox import children
+from tests.root.sandboxes import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.root.sandboxes import Sandboxes
+
 pytestmark = pytest.mark.needs("root", "seccomp", "libseccomp")
 
 ROUNDS = int(os.environ.get("PYRUNC_TEST_INTERRUPTIONS", "15"))
-
-
-@pytest.fixture
-def sandboxes(root: Path) -> Iterator[Sandboxes]:
-    made = Sandboxes(root)
-    yield made
-    made.close()
 
 
 @pytest.fixture

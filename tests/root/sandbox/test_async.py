@@ -13,7 +13,7 @@ import pytest
 import pyrunc
 from pyrunc import AsyncSandbox
 from pyrunc.sandbox import PIPE, STDOUT
-from tests.root.sandboxes import members
+from tests.root.sandboxes import members, sh
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 pytestmark = pytest.mark.needs("root", "seccomp", "libseccomp")
-
-
-def sh(script: str) -> list[str]:
-    return ["sh", "-c", script]
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:

@@ -11,19 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyrunc.errors import HostError, UsageError
-from tests.root.sandboxes import Sandboxes, cgroups, members
+from tests.root.sandboxes import cgroups, members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.root.sandboxes import Sandboxes
 
 pytestmark = pytest.mark.needs("root", "seccomp", "libseccomp")
-
-
-@pytest.fixture
-def sandboxes(root: Path) -> Iterator[Sandboxes]:
-    made = Sandboxes(root)
-    yield made
-    made.close()
 
 
 def test_a_fork_bomb_leaves_the_host_able_to_fork(sandboxes: Sandboxes) -> None:
@@ -79,6 +72,31 @@ print(len(made), *resource.getrlimit(resource.RLIMIT_SIGPENDING), *resource.getr
 """
     result = box.run(["python3", "-c", script], text=True)
     assert result.stdout.split() == ["256", "1024", "1024", "262144", "262144"], result.stderr
+
+
+def test_empty_files_are_limited_like_what_is_in_them(sandboxes: Sandboxes) -> None:
+    box = sandboxes(workspace=("/work", "1m"), tmp="1m", writable="1m", user=0, timeout=60)
+    script = """
+import errno, os
+def fill(where):
+    number = 0
+    try:
+        while number < 20000:
+            os.close(os.open(f"{where}/{number}", os.O_CREAT | os.O_WRONLY))
+            number += 1
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, (where, error)
+    for made in range(number):
+        os.unlink(f"{where}/{made}")
+    return number
+for where in ("/work", "/tmp", "/dev/shm", "/var"):
+    print(where, fill(where))
+"""
+    result = box.run(["python3", "-c", script], text=True)
+    assert result.returncode == 0, result.stderr
+    found = dict(line.split() for line in result.stdout.splitlines())
+    assert all(0 < int(found[where]) <= 1024 for where in ("/work", "/tmp", "/var")), found
+    assert 0 < int(found["/dev/shm"]) <= 16384, found
 
 
 def test_a_directory_with_too_many_entries_is_refused_by_the_limit(sandboxes: Sandboxes) -> None:
