@@ -5,19 +5,18 @@ directory is searched, nothing is opened module by module, and what a command ne
 it would have been imported, without the import machinery.
 """
 
+import gc
 import sys
 from _frozen_importlib import ModuleSpec
 from marshal import loads
-from posix import O_CLOEXEC, O_RDONLY, _exit, close, fstat, open, read, stat
+from posix import O_CLOEXEC, O_RDONLY, _exit, close, open, pread, stat
+
+gc.disable()  # a command is over before a cycle could matter; collections are a tenth of the start-up
 
 #: name -> (file below the package, is it a package, size and mtime of its source or -1, offset and length of its code)
 MODULES = {}  # type: ignore[var-annotated]
-#: command -> the modules that it imports, each behind those that it needs itself
+#: command -> the modules that it imports, each behind those that it needs itself; offset and length of their code
 ORDERS = {}  # type: ignore[var-annotated]
-# Read whole and closed at once: an open descriptor could be taken for one of the caller's (--preserve-fds).
-_file = open(__file__, O_RDONLY | O_CLOEXEC)
-DATA = memoryview(read(_file, fstat(_file).st_size))
-close(_file)
 PACKAGE = __file__.rpartition("/")[0].rpartition("/")[0]
 
 
@@ -43,7 +42,17 @@ class Image:
     @staticmethod
     def exec_module(module):  # type: ignore[no-untyped-def]
         offset, length = MODULES[module.__name__][4:]
-        exec(loads(DATA[offset : offset + length]), module.__dict__)
+        exec(code(offset, length), module.__dict__)  # type: ignore[no-untyped-call]
+
+
+def code(offset, length):  # type: ignore[no-untyped-def]
+    """What is there in the image.  Closed at once: an open descriptor could be taken for the caller's
+    (--preserve-fds)."""
+    file = open(__file__, O_RDONLY | O_CLOEXEC)
+    try:
+        return loads(pread(file, length, offset))
+    finally:
+        close(file)
 
 
 def is_stale(entry):  # type: ignore[no-untyped-def]
@@ -58,7 +67,7 @@ def is_stale(entry):  # type: ignore[no-untyped-def]
     return found.st_mtime_ns != mtime or found.st_size != size
 
 
-def preload(names):  # type: ignore[no-untyped-def]
+def preload(names, offset, length):  # type: ignore[no-untyped-def]
     """What ``import`` would do with each name, as far as our modules can tell.
 
     All modules exist before the first is executed, so that packages hold their members and circles close.
@@ -79,8 +88,8 @@ def preload(names):  # type: ignore[no-untyped-def]
         parent, _, child = name.rpartition(".")
         if parent:
             setattr(modules[parent], child, modules[name])
-    for name in names:
-        Image.exec_module(modules[name])  # type: ignore[no-untyped-call]
+    for name, body in zip(names, code(offset, length)):  # type: ignore[no-untyped-call]  # noqa: B905
+        exec(body, modules[name].__dict__)
 
 
 Module = type(sys)
@@ -88,7 +97,7 @@ sys.meta_path.insert(0, Image)
 sys.path.insert(0, PACKAGE.rpartition("/")[0])
 for _word in sys.argv[1:]:
     if _word in ORDERS:
-        preload(ORDERS[_word])  # type: ignore[no-untyped-call]
+        preload(*ORDERS[_word])  # type: ignore[no-untyped-call]
         break
 
 from pyrunc.cli.lean import main  # noqa: E402

@@ -13,6 +13,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 #: What only people, builds and errors need: imported in the ordinary way when it is.
 LEFT_OUT = (
@@ -58,7 +62,7 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
     left out: nothing on the lean path shows them, and they are a third of the bytes.
     """
     modules: dict[str, tuple[object, ...]] = {}
-    codes: dict[str, bytes] = {}
+    codes: dict[str, CodeType] = {}
     for path in sorted(package.rglob("*.py")):
         below = path.relative_to(package).as_posix()
         if below == "__main__.py" or below.startswith(LEFT_OUT):
@@ -73,11 +77,9 @@ def build(package: Path, target: Path, *, checked: bool) -> None:
         dotted = ".".join(parts[:-1] if is_package else parts)
         size, mtime = (found.st_size, found.st_mtime_ns) if checked else (-1, -1)
         modules[dotted] = (below, is_package, size, mtime)
-        codes[dotted] = marshal.dumps(code)
-    orders = {command: order(package, roots) for command, roots in ROOTS.items()}
-    orders = {command: [name for name in names if name in modules] for command, names in orders.items()}
-    bootstrap = (package / "cli/bootstrap.py").read_text()
-    data = assemble(fill(bootstrap, "ORDERS", orders), modules, codes)
+        codes[dotted] = code
+    orders = {command: [name for name in order(package, roots) if name in modules] for command, roots in ROOTS.items()}
+    data = assemble((package / "cli/bootstrap.py").read_text(), modules, orders, codes)
     beside = target.with_name(f".{target.name}.new")
     beside.write_bytes(data)
     os.replace(beside, target)
@@ -108,19 +110,31 @@ def fill(bootstrap: str, table: str, value: object) -> str:
     return f"{head}{table} = {value!r}{tail}"
 
 
-def assemble(bootstrap: str, modules: dict[str, tuple[object, ...]], codes: dict[str, bytes]) -> bytes:
-    """The bootstrap as bytecode that the interpreter runs, and behind it the modules, which it reads one by one."""
+def assemble(
+    bootstrap: str, modules: dict[str, tuple[object, ...]], orders: dict[str, list[str]], codes: dict[str, CodeType]
+) -> bytes:
+    """The bootstrap as bytecode that the interpreter runs; behind it what each command needs, and every module.
+
+    What is read together is written together: a name that many modules use is there once, and made once.
+    """
+    parts: dict[str, bytes] = {}
+    for command, names in orders.items():
+        parts[command] = marshal.dumps(tuple(codes[name] for name in names))
+    for name, code in codes.items():
+        parts[name] = marshal.dumps(code)
     start = 0
     while True:
-        table, offset = {}, start
-        for name, entry in modules.items():
-            table[name] = (*entry, offset, len(codes[name]))
-            offset += len(codes[name])
-        program = compile(fill(bootstrap, "MODULES", table), "bootstrap.py", "exec", dont_inherit=True, optimize=2)
+        places, offset = {}, start
+        for key, part in parts.items():
+            places[key] = offset, len(part)
+            offset += len(part)
+        text = fill(bootstrap, "MODULES", {name: (*entry, *places[name]) for name, entry in modules.items()})
+        text = fill(text, "ORDERS", {command: (names, *places[command]) for command, names in orders.items()})
+        program = compile(text, "bootstrap.py", "exec", dont_inherit=True, optimize=2)
         # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
         first = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
         if len(first) <= start:
-            return first.ljust(start, b"\0") + b"".join(codes.values())
+            return first.ljust(start, b"\0") + b"".join(parts.values())
         start = len(first) + 64  # the offsets in it have grown; the next round fits
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posix
-import stat
+from _stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from pyrunc.errors import HostError, SpecError, Violation
 from pyrunc.host import files, probe
@@ -23,7 +23,7 @@ def read(bundle: str) -> bytes:
     """The bytes of config.json; HostError with runc's words when there is none."""
     path = bundle + "/config.json"
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         if not files.is_directory(bundle):
             raise HostError("no such bundle directory", where=bundle) from None
@@ -130,10 +130,10 @@ def cow_directories(spec: Spec, isolation: Isolation, bundle: str) -> tuple[str,
         except OSError as error:
             found.append(Violation(where, f"{path}: {posix.strerror(error.errno or 0).lower()}"))
             continue
-        if stat.S_ISDIR(mode):
+        if S_ISDIR(mode):
             directories.append(path)
             found += mounts_below(path, where)
-        elif not stat.S_ISREG(mode):
+        elif not S_ISREG(mode):
             found.append(Violation(where, f"{path}: only a directory or a regular file can be copied on write"))
     if found:
         raise SpecError(found)
@@ -176,9 +176,9 @@ def check_rootfs(spec: Spec, bundle: str) -> str:
     except OSError as error:
         reason = posix.strerror(error.errno or 0)
         raise SpecError([Violation("root.path", f"{path}: {reason[:1].lower()}{reason[1:]}")]) from None
-    if stat.S_ISLNK(mode):
+    if S_ISLNK(mode):
         raise SpecError([Violation("root.path", f"{path}: is a symbolic link; name the directory itself")])
-    if not stat.S_ISDIR(mode):
+    if not S_ISDIR(mode):
         raise SpecError([Violation("root.path", f"{path}: not a directory")])
     return path
 
