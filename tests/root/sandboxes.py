@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrunc import Sandbox
+from pyrunc.sandbox import owner
 from tests.support.requirements import cgroup_mounts
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Sandboxes:
     def close(self) -> None:
         for box in self.made:
             box.close()
+
+    def forget(self) -> None:
+        """Let this program be to the root as one that has never made a sandbox there."""
+        assert all(box.closed for box in self.made)
+        owner._owners.pop(str(self.root), None)
 
     def containers(self) -> list[str]:
         """The ids that have a state directory."""
