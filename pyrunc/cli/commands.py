@@ -129,6 +129,31 @@ CREATE: Final = (
 )
 
 
+#: One for each field that they set; what they take stands in pyrunc.cli.resources.
+UPDATE: Final = (
+    Option("resources", "r", "text", "FILE", "read linux.resources from FILE, or - for standard input"),
+    Option("blkio-weight", "", "text", "WEIGHT", "weight of block I/O, 10 to 1000"),
+    Option("cpu-period", "", "text", "USECS", "length of a period of the CPU quota"),
+    Option("cpu-quota", "", "text", "USECS", "CPU time in a period, -1 for any"),
+    Option("cpu-burst", "", "text", "USECS", "CPU time that may be saved up beyond the quota"),
+    Option("cpu-share", "", "text", "SHARES", "weight of CPU time, 2 to 262144"),
+    Option("cpu-rt-period", "", "text", "USECS", "length of a period for realtime processes"),
+    Option("cpu-rt-runtime", "", "text", "USECS", "CPU time of realtime processes in a period"),
+    Option("cpu-idle", "", "text", "0|1", "run only when nothing else does"),
+    Option("cpuset-cpus", "", "text", "LIST", "the CPUs that may be used, as 0-3,7"),
+    Option("cpuset-mems", "", "text", "LIST", "the memory nodes that may be used"),
+    Option("memory", "m", "text", "BYTES", "memory limit, with k, m or g; -1 for none"),
+    Option("memory-reservation", "", "text", "BYTES", "memory that is kept under pressure, or soft limit"),
+    Option("memory-swap", "", "text", "BYTES", "limit of memory and swap together; -1 for none"),
+    Option("kernel-memory", "", "text", "BYTES", "limit of kernel memory; up to Linux 5.15 with cgroup v1"),
+    Option("kernel-memory-tcp", "", "text", "BYTES", "limit of memory for TCP; with cgroup v1"),
+    Option("pids-limit", "", "text", "N", "limit of processes and threads; -1 for none"),
+    Option("l3-cache-schema", "", "text", "SCHEMA", "not implemented: Intel RDT"),
+    Option("mem-bw-schema", "", "text", "SCHEMA", "not implemented: Intel RDT"),
+    Option("plan", "", "flag", "", "print what would be written, and write nothing"),
+)
+
+
 def _format(*choices: str) -> Option:
     return Option("format", "f", "choice", "FORMAT", "how to print it", choices[0], choices)
 
@@ -153,6 +178,7 @@ COMMANDS: Final = {
         )),
         Command("pause", "stop all processes of a container", ID, 1, 1),
         Command("resume", "let the processes of a paused container go on", ID, 1, 1),
+        Command("update", "change the limits of a container", ID, 1, 1, UPDATE),
         Command("diff", "list a container's changes in its private layers", ID, 1, 1, (
             _format("text", "json"),
         )),

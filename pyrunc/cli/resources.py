@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import posix
+
 from pyrunc.cli import arguments
+from pyrunc.cli.output import out, reason
+from pyrunc.errors import HostError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.cli.lean import Line
+    from pyrunc.spec.types import Resources
+
+#: Reads of the file of --resources: 16 MiB at least, which is more than any has.
+RESOURCES = 256
 
 
 def pause(line: Line) -> int:
@@ -25,4 +33,52 @@ def resume(line: Line) -> int:
     return 0
 
 
-VERBS: dict[str, Callable[[Line], int]] = {"pause": pause, "resume": resume}
+def update(line: Line) -> int:
+    from pyrunc.runtime import update as verb
+
+    given = _given(line)
+    if line.options["plan"]:
+        from pyrunc.plan import describe
+        from pyrunc.plan.builder import Plan
+
+        change = verb.preview(arguments.root(line), line.arguments[0], given)
+        out(describe.text(Plan(change.ops, {}, change.warnings)))
+    else:
+        verb.update(arguments.root(line), line.arguments[0], given, warn=arguments.warner(line))
+    return 0
+
+
+def _given(line: Line) -> Resources:
+    from pyrunc.cli import limits
+    from pyrunc.runtime import update as verb
+    from pyrunc.spec.jsontext import dumps
+
+    file = line.options["resources"]
+    if file is None:
+        return verb.read(dumps(limits.resources(line.options)).encode(), "the options")
+    limits.refuse_beside(line.options)
+    if file == "-":
+        return verb.read(_all(0, "standard input"), "standard input")
+    try:
+        fd = posix.open(str(file), posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(reason(error), where=f"--resources {file}") from None
+    try:
+        return verb.read(_all(fd, str(file)), str(file))
+    finally:
+        posix.close(fd)
+
+
+def _all(fd: int, name: str) -> bytes:
+    parts = []
+    try:
+        while part := posix.read(fd, 1 << 16):
+            parts.append(part)
+            if len(parts) > RESOURCES:
+                raise UsageError(f"--resources: {name}: too long to be linux.resources")
+    except OSError as error:
+        raise HostError(reason(error), where=f"--resources {name}") from None
+    return b"".join(parts)
+
+
+VERBS: dict[str, Callable[[Line], int]] = {"pause": pause, "resume": resume, "update": update}

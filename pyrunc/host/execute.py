@@ -102,6 +102,11 @@ def _cgroup_own(op: Op, _: Context) -> None:
 
 def _write_id_maps(op: Op, context: Context) -> None:
     from pyrunc.host import idmap
+def _cgroup_usage(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.refuse_below_usage(*args, op.where)
+
+
 
     args: Any = op.args
     idmap.write(context.pid, args[0], args[1], args[2], op.where)
@@ -161,3 +166,4 @@ OPS: dict[str, Callable[[Op, Context], None]] = {
     "move_net_device": _move_net_device,
     "runtime_hook": _runtime_hook,
 }
+    "cgroup_usage": _cgroup_usage,

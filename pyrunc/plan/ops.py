@@ -59,6 +59,7 @@ RUNTIME: Final = {
     "cgroup_write_if_there": "path:s value:s",            # nothing to do where the kernel has no such file
     "cgroup_write_either": "path:s value:s other:s other_value:s",  # the first file, or else the other one
     "cgroup_write_pair":  "path:s value:s other:s other_value:s other_where:s",  # two limits that bound one another
+    "cgroup_usage":       "path:s limit:i what:s",        # refuse a limit that is not above what the file says
     "cgroup_own":         "path:s uid:i",                 # a cgroup2, with the files that a delegate may write
     "write_id_maps":      "uid:s gid:s setgroups:s",      # text of the maps; setgroups "" leaves it alone
     "new_id_maps":        "uid:l gid:l",                  # newuidmap/newgidmap arguments

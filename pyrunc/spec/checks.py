@@ -75,6 +75,12 @@ PROCESS: tuple[tuple[tuple[str, ...], Callable[[Process, str], Iterator[Violatio
     (("execCPUAffinity",), process_checks.check_exec_cpu_affinity),
 )
 
+#: The same, of rules that read nothing but linux.resources.
+RESOURCES: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] = (
+    (("linux.resources.devices",), mount_checks.check_device_rules),
+    (("linux.resources",), check_resources),
+)
+
 #: (places that the rule reads; the rule)
 SPEC: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] = (
     (("ociVersion",), check_oci_version),
@@ -89,8 +95,7 @@ SPEC: tuple[tuple[tuple[str, ...], Callable[[Any], Iterator[Violation]]], ...] =
     (("mounts", "linux.namespaces"), mount_checks.check_mounts),
     (("linux.maskedPaths", "linux.readonlyPaths"), mount_checks.check_masks),
     (("linux.devices",), mount_checks.check_devices),
-    (("linux.resources.devices",), mount_checks.check_device_rules),
-    (("linux.resources",), check_resources),
+    *RESOURCES,
     (("linux.cgroupsPath",), mount_checks.check_cgroups_path),
     (("linux.seccomp", "annotations"), linux_checks.check_seccomp),
     (("linux.memoryPolicy",), linux_checks.check_memory_policy),
@@ -119,6 +124,15 @@ def check_process(process: Any, broken: Iterable[str] = ()) -> list[Violation]:
     for places, rule in PROCESS:
         if not broken or _whole(places, broken):
             found.extend(rule(process, ""))
+    return found
+
+
+def check_resources_alone(document: Any, broken: Iterable[str] = ()) -> list[Violation]:
+    """The same for linux.resources, in a document that has nothing else."""
+    found: list[Violation] = []
+    for places, rule in RESOURCES:
+        if not broken or _whole(places, broken):
+            found.extend(rule(document))
     return found
 
 

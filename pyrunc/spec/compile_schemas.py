@@ -40,6 +40,9 @@ KEYWORDS = frozenset(
     )
 )
 
+#: Parts of config.json that come alone: each has a schema that refers to its definition.
+PARTS = ("process", "resources")
+
 #: Each keyword stands only beside its type, which is checked first.
 TYPES = {
     **dict.fromkeys(("properties", "required", "additionalProperties"), "object"),
@@ -50,28 +53,34 @@ TYPES = {
 
 
 def compile_all(schemas_dir: str | PathLike[str], out_file: str | PathLike[str]) -> None:
-    """Write the module with ``validate_config``, ``validate_process``, ``Refused`` and ``SCHEMA``."""
+    """Write the module with ``validate_config``, one such function for each of PARTS, ``Refused`` and ``SCHEMA``."""
     config = _read(f"{schemas_dir}/config.json")
-    process = _read(f"{schemas_dir}/process.json")
-    file, _, pointer = process["$ref"].partition("#")
-    if file != "config.json":
-        raise ValueError(f"process.json refers to {file}, not to config.json")
     config = {key: value for key, value in config.items() if key != "title"}
     _check_keywords(config)
     tree = ast.parse(fastjsonschema.compile_to_code(config, use_default=False, detailed_exceptions=False))
     written = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     functions = [_without_unused(_Cutter().visit(function)) for function in written]
-    wanted = "validate" + pointer.replace("/", "_").lower().replace("_", "___", 1)
-    if wanted not in [function.name for function in functions]:
-        raise ValueError(f"fastjsonschema made no function {wanted}")
+    names = [function.name for function in functions]
+    aliases = [f"validate_{part} = {_function(_read(f'{schemas_dir}/{part}.json'), part, names)}" for part in PARTS]
     parts = [
         HEADER,
         *(ast.unparse(ast.fix_missing_locations(function)) for function in functions),
-        f"validate_config = validate\nvalidate_process = {wanted}",
+        "\n".join(["validate_config = validate", *aliases]),
         f"SCHEMA = {json.dumps(_without_prose(config), separators=(',', ':'))!r}",
     ]
     with open(out_file, "w", encoding="utf-8") as file:
         file.write("\n\n".join(parts) + "\n")
+
+
+def _function(schema: dict[str, Any], part: str, names: list[str]) -> str:
+    """The function that fastjsonschema made of the definition that ``schema`` stands for."""
+    file, _, pointer = schema["$ref"].partition("#")
+    if file != "config.json":
+        raise ValueError(f"{part}.json refers to {file}, not to config.json")
+    wanted = "validate" + pointer.replace("/", "_").lower().replace("_", "___", 1)
+    if wanted not in names:
+        raise ValueError(f"fastjsonschema made no function {wanted}")
+    return wanted
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from pyrunc.spec.types import Process, Spec
+    from pyrunc.spec.types import Process, Resources, Spec
 
 
 def parse(data: bytes, name: str) -> dict[str, Any]:
@@ -52,6 +52,20 @@ def load_process(data: bytes, name: str = "process.json") -> Process:
         _refuse_shape(process, shape.process_violations(process), checks.check_process)
     _refuse_any(process, checks.check_process(process), data)
     return process  # type: ignore[return-value]
+
+
+def load_resources(data: bytes, name: str = "resources.json") -> Resources:
+    """The same for linux.resources alone, as update takes it; the paths are those of config.json."""
+    resources = parse(data, name)
+    document = {"linux": {"resources": resources}}
+    try:
+        _compiled.validate_resources(resources)
+    except _compiled.Refused:
+        from pyrunc.spec import shape
+
+        _refuse_shape(document, shape.resources_violations(resources), checks.check_resources_alone)
+    _refuse_any(document, checks.check_resources_alone(document), data)
+    return resources  # type: ignore[return-value]
 
 
 def load_value(spec: object) -> Spec:

@@ -34,6 +34,12 @@ def process_violations(process: object) -> list[Violation]:
     return _violations(process, "#/definitions/Process")
 
 
+def resources_violations(resources: object) -> list[Violation]:
+    """The same for linux.resources alone; the paths are those of config.json."""
+    return [Violation(f"linux.resources.{found.path}", found.reason) for found in
+            _violations(resources, "#/definitions/Resources")]  # fmt: skip
+
+
 def _violations(document: object, pointer: str) -> list[Violation]:
     import jsonschema
 

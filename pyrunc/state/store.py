@@ -16,7 +16,7 @@ from pyrunc.spec.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, TypedDict
+    from typing import Any, NotRequired, Self, TypedDict
 
     from pyrunc.host.residue import Entry
     from pyrunc.plan.facts import Layer
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         made: list[Entry]  # mount points on the host's files, see host.residue
         made_in_layers: list[str]  # mount points in layers, by their paths in the container
 
+        resources: NotRequired[Resources]  # linux.resources since the last update
 
 ID_LIMIT = 1024
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
@@ -105,6 +106,7 @@ class Record:
             posix.chmod(self.directory, 0o700)  # whatever the umask has left of it
         except FileExistsError:
             raise StateError(f"container with given ID already exists: {self.id}") from None
+            self.lock()
         except OSError as error:
             raise wrap(error, self.directory) from None
         try:

@@ -99,6 +99,19 @@ def write_pair(path: str, value: str, other: str, other_value: str, other_where:
 
 
 def _write(path: str, value: str, op: str, where: str) -> None:
+def refuse_below_usage(path: str, limit: int, what: str, where: str) -> None:
+    """OpFailed where the file says that as much as the limit, or more, is in use."""
+    usage = int(_value(path, where, "cgroup_usage"))
+    if limit <= usage:
+        raise OpFailed(
+            f"rejecting {what} limit {limit} <= usage {usage}",
+            op="cgroup_usage",
+            errno=errno.EBUSY,
+            where=where,
+            hint="memory.checkBeforeUpdate asks for that",
+        )
+
+
     try:
         tree.write(path, value)
     except OSError as error:
@@ -121,14 +134,14 @@ def copy(path: str, name: str, where: str) -> None:
     """
     empty = []
     directory = path
-    while not (value := _value(f"{directory}/{name}", where)):
+    while not (value := _value(f"{directory}/{name}", where, "cgroup_copy")):
         empty.append(directory)
         directory = files.parent(directory)
     for directory in reversed(empty):
         _write(f"{directory}/{name}", value, "cgroup_copy", where)
 
 
-def _value(path: str, where: str) -> str:
+def _value(path: str, where: str, op: str) -> str:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
@@ -136,7 +149,7 @@ def _value(path: str, where: str) -> str:
         finally:
             posix.close(fd)
     except OSError as error:
-        raise failure.op_failed(error, f"read {path}", op="cgroup_copy", where=where) from error
+        raise failure.op_failed(error, f"read {path}", op=op, where=where) from error
 
 
 def undo(created: list[str]) -> list[str]:

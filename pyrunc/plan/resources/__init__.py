@@ -37,10 +37,10 @@ CONTROLLERS = {
 }
 
 
-def plan(resources: Resources, cgroups: Mapping[str, str], kernel: tuple[int, int]) -> Writes:
+def plan(resources: Resources, cgroups: Mapping[str, str], kernel: tuple[int, int], *, again: bool = False) -> Writes:
     """All resources but ``devices``.  ``cgroups`` are directories by controller as in HostFacts, ``""`` for cgroup2;
-    ``kernel`` is the version of Linux."""
-    writes = Writes(cgroups, kernel)
+    ``kernel`` is the version of Linux; ``again``: the cgroups have had values already, not the kernel's own."""
+    writes = Writes(cgroups, kernel, again=again)
     for name in CONTROLLERS:
         if values := resources.get(name):
             _apply(name, writes, values)
@@ -91,11 +91,12 @@ class Writes:
     controller, else in cgroup2.  ``field`` is a path below linux.resources.
     """
 
-    __slots__ = ("cgroups", "kernel", "late", "needs", "ops", "problems")
+    __slots__ = ("again", "cgroups", "kernel", "late", "needs", "ops", "problems")
 
-    def __init__(self, cgroups: Mapping[str, str], kernel: tuple[int, int]) -> None:
+    def __init__(self, cgroups: Mapping[str, str], kernel: tuple[int, int], *, again: bool = False) -> None:
         self.cgroups = cgroups
         self.kernel = kernel
+        self.again = again
         self.ops: list[Op] = []
         self.late: list[Op] = []  # once the container's first process exists
         self.needs: dict[str, str] = {}  # controllers of cgroup2 -> the config path that needs it first

@@ -1,7 +1,7 @@
 """memory: limits of memory, of memory and swap together, and how the kernel reclaims.
 
 runtime-spec config-linux.md "Memory"; kernel cgroup-v1/memory.rst, cgroup-v2.rst "Memory".
-checkBeforeUpdate needs nothing here: a container is created with nobody in its cgroup.
+checkBeforeUpdate needs nothing here: a container is created with nobody in its cgroup; for the rest see plan/update.py.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def v1(writes: Writes, memory: Memory) -> None:
     if memory.get("reservation"):
         writes.write("memory.reservation", "memory.soft_limit_in_bytes", memory["reservation"])
     _kernel(writes, memory)
-    if memory.get("kernelTCP", 0) > 0:
+    if memory.get("kernelTCP", 0) > 0 or (writes.again and memory.get("kernelTCP")):
         writes.write("memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes", memory["kernelTCP"])
     if "swappiness" in memory:
         writes.write("memory.swappiness", "memory.swappiness", memory["swappiness"])
-    if memory.get("disableOOMKiller"):
-        writes.write("memory.disableOOMKiller", "memory.oom_control", 1)
+    if memory.get("disableOOMKiller") or (writes.again and "disableOOMKiller" in memory):
+        writes.write("memory.disableOOMKiller", "memory.oom_control", int(memory["disableOOMKiller"]))
 
 
 def _hierarchy(writes: Writes, memory: Memory) -> None:

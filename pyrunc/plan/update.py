@@ -1,0 +1,145 @@
+"""The plan of ``update``: which files of a container's cgroups are written when some of its resources change.
+
+Only what is asked for is written, and what the kernel or a conversion ties to it (TOGETHER).  Whatever else has been
+done to the cgroups meanwhile stays.  Device rules are not changed, as in runc.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import SpecError, Violation
+from pyrunc.plan import resources as module
+from pyrunc.plan.ops import Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from pyrunc.plan.facts import HostFacts
+    from pyrunc.spec.types import Resources
+
+#: Where 0 is a value; elsewhere it is no wish, and neither is an empty string.
+VALUES = frozenset({"pids.limit", "cpu.idle", "cpu.burst", "memory.swappiness"})
+
+#: What tells the entries of a list apart.
+KEYS = {
+    "hugepageLimits": ("pageSize",),
+    "priorities": ("name",),
+    "weightDevice": ("major", "minor"),
+    "throttleReadBpsDevice": ("major", "minor"),
+    "throttleWriteBpsDevice": ("major", "minor"),
+    "throttleReadIOPSDevice": ("major", "minor"),
+    "throttleWriteIOPSDevice": ("major", "minor"),
+}
+
+#: Object -> field -> the field that has to be written with it: they are in one file, or one is counted from the other.
+TOGETHER = {
+    "memory": {"limit": "swap", "swap": "limit"},
+    "cpu": {
+        "quota": "period",
+        "period": "quota",
+        "realtimeRuntime": "realtimePeriod",
+        "realtimePeriod": "realtimeRuntime",
+    },
+}
+
+
+class Change:
+    """``ops`` in the order of execution, the ``resources`` that are in force afterwards, and ``warnings``."""
+
+    __slots__ = ("ops", "resources", "warnings")
+
+    def __init__(self, ops: list[Op], resources: Resources, warnings: list[Violation]) -> None:
+        self.ops = ops
+        self.resources = resources
+        self.warnings = warnings
+
+
+def merge(in_force: Resources, given: Resources) -> Resources:
+    """What is in force afterwards.  It has to be valid as a whole, which spec.load says."""
+    merged: Any = _merged(in_force, wishes(given))
+    if wishes(given).get("memory", {}).get("limit") == -1 and not given.get("memory", {}).get("swap"):
+        merged["memory"].pop("swap", None)  # no limit of memory is none of memory and swap together either
+    return merged  # type: ignore[no-any-return]
+
+
+def plan(
+    given: Resources, in_force: Resources, merged: Resources, cgroups: Mapping[str, str], facts: HostFacts
+) -> Change:
+    """``merged`` is what ``merge`` returned.  Raises SpecError with everything that this host cannot do."""
+    warnings = []
+    if "devices" in given and given["devices"] != in_force.get("devices", []):
+        warnings.append(Violation("linux.resources.devices", "not changed by an update: they stay as they are"))
+    wished: Any = wishes(given)
+    wanted = _completed(wished, merged)
+    writes = module.plan(wanted, cgroups, facts["kernel"], again=True)
+    if writes.problems:
+        raise SpecError(writes.problems)
+    ops = _enabled(writes, facts) + _checked(writes, wished, merged) + writes.ops + writes.late
+    return Change(ops, merged, warnings)
+
+
+def wishes(given: Resources) -> Resources:
+    """``given`` without what asks for nothing, and without devices."""
+    found: Any = {}
+    for name, values in given.items():
+        kept = _wished(name, values) if name != "devices" else None
+        if kept:
+            found[name] = kept
+    return found  # type: ignore[no-any-return]
+
+
+def _wished(name: str, values: Any) -> Any:
+    if name in ("rdma", "unified") or not isinstance(values, dict):
+        return values
+    return {
+        key: value
+        for key, value in values.items()
+        if value or isinstance(value, bool) or (value == 0 and f"{name}.{key}" in VALUES)
+    }
+
+
+def _merged(old: Any, new: Any, name: str = "") -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: _merged(old.get(key), value, key) for key, value in new.items()}}
+    if isinstance(old, list) and name in KEYS:
+        there = {tuple(entry[key] for key in KEYS[name]): entry for entry in old}
+        there.update({tuple(entry[key] for key in KEYS[name]): entry for entry in new})
+        return list(there.values())
+    return new
+
+
+def _completed(wished: Any, merged: Any) -> Resources:
+    """``wished`` with the fields that have to be written beside its own."""
+    found: Any = {name: dict(values) if name in TOGETHER else values for name, values in wished.items()}
+    for name, pairs in TOGETHER.items():
+        for field in wished.get(name, ()):
+            other = pairs.get(field, "")
+            if other in merged[name]:
+                found[name][other] = merged[name][other]
+    cpu = found.get("cpu", {})
+    if cpu.get("idle") == 0 and merged["cpu"].get("shares"):
+        cpu["shares"] = merged["cpu"]["shares"]  # an idle cgroup has lost its shares
+    return found  # type: ignore[no-any-return]
+
+
+def _enabled(writes: module.Writes, facts: HostFacts) -> list[Op]:
+    """The controllers of cgroup2 that the container may not have had a use for so far."""
+    if not writes.needs:
+        return []
+    mount = facts["cgroup"]["mounts"][""].rstrip("/")
+    args = (writes.cgroups[""], mount, tuple(writes.needs), tuple(writes.needs.values()), ())
+    return [Op("cgroup_enable", args, "linux.resources")]
+
+
+def _checked(writes: module.Writes, wished: Any, merged: Any) -> list[Op]:
+    """memory.checkBeforeUpdate: cgroup2 takes any limit, and kills until it is kept; v1 refuses one by itself."""
+    memory = merged.get("memory", {})
+    if not (memory.get("checkBeforeUpdate") and writes.unified("memory")):
+        return []
+    file = writes.cgroups[""] + "/memory.current"
+    return [
+        Op("cgroup_usage", (file, memory[field], what), f"linux.resources.memory.{field}")
+        for field, what in (("swap", "memory+swap"), ("limit", "memory"))
+        if wished.get("memory", {}).get(field, 0) > 0
+    ]
