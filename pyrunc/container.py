@@ -10,8 +10,9 @@ import os
 import select
 
 from pyrunc.errors import StateError, UsageError
+from pyrunc.host import files
 from pyrunc.runtime import delete as delete_verb
-from pyrunc.runtime import destroy, joining, root
+from pyrunc.runtime import joining, root
 from pyrunc.runtime import kill as kill_verb
 from pyrunc.runtime import start as start_verb
 from pyrunc.runtime import state as state_verb
@@ -39,7 +40,7 @@ class Process:
     -N when signal N ended it (as in subprocess).
     """
 
-    __slots__ = ("_lock", "_pidfd", "pid", "returncode")
+    __slots__ = ("_lock", "_pidfd", "_status", "pid", "returncode")
 
     def __init__(self, pid: int, pidfd: int) -> None:
         import threading
@@ -47,6 +48,7 @@ class Process:
         self.pid = pid
         self.returncode: int | None = None
         self._pidfd = pidfd
+        self._status: int | None = None
         self._lock = threading.Lock()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -58,14 +60,16 @@ class Process:
                     poller.register(self._pidfd, select.POLLIN)
                     if not poller.poll(timeout * 1000):
                         raise TimeoutError(f"process {self.pid} still runs after {timeout} s")
-                self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                if self._status is None:
+                    _, self._status = files.held(os.waitpid, self.pid, 0)  # the kernel tells it once
+                self.returncode = os.waitstatus_to_exitcode(self._status)
                 self._close()
             return self.returncode
 
     def _close(self) -> None:
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
 
     def __del__(self) -> None:
         self._close()
@@ -190,10 +194,6 @@ class Container:
 
     def delete(self, *, force: bool = False, warn: Callable[[str], None] | None = None) -> None:
         """Remove a stopped (or created, or with ``force`` any) container, and reap its process."""
-        if force and self.process is not None and self.process.returncode is None:
-            record = Record(self._root, self.id)
-            if os.path.isdir(record.directory):
-                destroy.stop(record.load())
         delete_verb.delete(self._root, self.id, force=force, warn=warn or _ignore)
         if self.process is not None and self.process.returncode is None:
             self.process.wait()

@@ -10,7 +10,7 @@ import posix
 import select
 import time
 
-from pyrunc.host import helper
+from pyrunc.host import files, helper
 from pyrunc.plan.ops import Op
 from pyrunc.plan.wire import encode
 
@@ -54,37 +54,49 @@ def run(
     output open.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    opened: list[int] = []
+    ours: list[int] = []
+    theirs: list[int] = []
     try:
         given = _input(stdin)
-        opened.append(given)
-        out, out_child = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-        opened += (out, out_child)
-        err, err_child = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-        opened += (err, err_child)
-        posix.set_blocking(out_child, True)
-        posix.set_blocking(err_child, True)
-        pid = _spawn(path, args, env, cwd, (given, out_child, err_child))
-        for fd in (out_child, err_child):
-            posix.close(fd)
-            opened.remove(fd)
-        return _watch(pid, out, err, deadline)
+        theirs.append(given)
+        for _ in range(2):
+            ends = files.held(posix.pipe2, posix.O_CLOEXEC | posix.O_NONBLOCK)
+            ours += ends[:1]
+            theirs += ends[1:]
+            posix.set_blocking(theirs[-1], True)
+        pid = _spawn(path, args, env, cwd, theirs)
+        try:
+            files.close(theirs)
+            timed_out = _watch(pid, output := {fd: bytearray() for fd in ours}, deadline)
+        except BaseException:
+            posix.kill(pid, _signal.SIGKILL)
+            raise
+        finally:
+            status = posix.waitpid(pid, 0)[1]
+        for fd, kept in output.items():
+            while _collect(fd, kept) and len(kept) < OUTPUT_LIMIT:
+                pass
+        return Ended(posix.waitstatus_to_exitcode(status), timed_out, *map(bytes, output.values()))
     finally:
-        for fd in opened:
-            posix.close(fd)
+        files.close(theirs)
+        files.close(ours)
 
 
 def _input(data: bytes) -> int:
     """A descriptor at the start of the data.  A memfd: nobody has to write while the program runs."""
-    fd = posix.memfd_create("stdin", posix.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[posix.write(fd, view) :]
-    posix.lseek(fd, 0, 0)
+    fd = files.held(posix.memfd_create, "stdin", posix.MFD_CLOEXEC)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[posix.write(fd, view) :]
+        posix.lseek(fd, 0, 0)
+    except BaseException:
+        posix.close(fd)
+        raise
     return fd
 
 
-def _spawn(path: str, args: Sequence[str], env: Sequence[str], cwd: str, stdio: tuple[int, int, int]) -> int:
+def _spawn(path: str, args: Sequence[str], env: Sequence[str], cwd: str, stdio: Sequence[int]) -> int:
     """Through pyrunc-init: posix_spawn has no working directory, and inherits what others left inheritable."""
     program = [
         Op("chdir", (cwd, 0), ""),
@@ -100,14 +112,14 @@ def _spawn(path: str, args: Sequence[str], env: Sequence[str], cwd: str, stdio: 
     raise OSError(message.errno, posix.strerror(message.errno), path)
 
 
-def _watch(pid: int, out: int, err: int, deadline: float | None) -> Ended:
-    pidfd = posix.pidfd_open(pid)
-    output = {out: bytearray(), err: bytearray()}
-    poller = select.poll()
-    for fd in (pidfd, out, err):
-        poller.register(fd, select.POLLIN)
+def _watch(pid: int, output: dict[int, bytearray], deadline: float | None) -> bool:
+    """Collect what it writes until it ends; whether it had to be killed for that, at the deadline."""
     timed_out = False
+    pidfd = files.held(posix.pidfd_open, pid)
     try:
+        poller = select.poll()
+        for fd in (pidfd, *output):
+            poller.register(fd, select.POLLIN)
         while True:
             left = None if deadline is None else max(0, deadline - time.monotonic()) * 1000
             ready = [fd for fd, _ in poller.poll(left)]
@@ -115,17 +127,12 @@ def _watch(pid: int, out: int, err: int, deadline: float | None) -> Ended:
                 if fd in output and not _collect(fd, output[fd]):
                     poller.unregister(fd)
             if pidfd in ready:
-                break
+                return timed_out
             if not ready and deadline is not None and time.monotonic() >= deadline:
                 _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
                 timed_out, deadline = True, None
     finally:
         posix.close(pidfd)
-        status = posix.waitpid(pid, 0)[1]
-    for fd, kept in output.items():
-        while _collect(fd, kept) and len(kept) < OUTPUT_LIMIT:
-            pass
-    return Ended(posix.waitstatus_to_exitcode(status), timed_out, bytes(output[out]), bytes(output[err]))
 
 
 def _collect(fd: int, kept: bytearray) -> bool:

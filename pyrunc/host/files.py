@@ -1,4 +1,5 @@
-"""The few questions about paths that ``os.path`` would answer, on the system calls themselves.
+"""The few questions about paths that ``os.path`` would answer, on the system calls themselves; and descriptors that no
+interruption loses.
 
 Modules on the lean path use ``posix`` where others use ``os``: importing ``os`` takes a fifth of what a bare
 interpreter takes to start, most of it for abstract classes that nothing here needs.
@@ -7,6 +8,16 @@ interpreter takes to start, most of it for abstract classes that nothing here ne
 from __future__ import annotations
 
 import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from functools import partial
+    from typing import TypeVar
+
+    T = TypeVar("T")
+else:
+    from _functools import partial
 
 _DIRECTORY = 0o040000
 _TYPE = 0o170000
@@ -50,8 +61,27 @@ def make_directories(path: str, mode: int) -> None:
 
 def real_path(path: str) -> str:
     """The path without symbolic links of something that exists."""
-    fd = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
+    fd = held(posix.open, path, posix.O_PATH | posix.O_CLOEXEC)
     try:
         return posix.readlink(f"/proc/self/fd/{fd}")
     finally:
+        posix.close(fd)
+
+
+def held(call: Callable[..., T], *arguments: object, **named: object) -> T:
+    """What ``call`` returns, a descriptor say, for ``fd = held(posix.open, …)`` with a ``try`` on the next line.
+
+    CPython lets handlers of signals run when a function of C has returned, before the result has a name: an exception
+    of theirs loses it.  It does not between the steps of an iteration in C, nor where a function of Python returns,
+    unless that was called with ``*`` or ``**``.
+    """
+    (result,) = map(partial(call, **named), *zip(arguments))
+    return result
+
+
+def close(descriptors: list[int]) -> None:
+    """Close the last one first, and empty the list; interrupted, it is to be repeated."""
+    while descriptors:
+        fd = descriptors[-1]
+        del descriptors[-1]  # not pop: see ``held``
         posix.close(fd)

@@ -19,9 +19,6 @@ from pyrunc.host import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from functools import partial
-else:
-    from _functools import partial
 
 #: The executor's binary; tests put one there that can fail or stop on demand.
 INIT = files.parent(files.parent(__file__)) + "/native/pyrunc-init"
@@ -33,8 +30,7 @@ _MESSAGE = "<IIiI"
 _MESSAGE_SIZE = 16
 _DETAIL_SIZE = 4000
 _MSG_CMSG_CLOEXEC = 0x40000000
-#: Arguments of recvmsg(2): for one message with one descriptor.
-_RECEIVE = _MESSAGE_SIZE + _DETAIL_SIZE, _socket.CMSG_SPACE(4), _MSG_CMSG_CLOEXEC
+_RIGHTS_SIZE = _socket.CMSG_SPACE(4)  # of one descriptor
 #: How long pyrunc-init may take to say that it has cloned, when nobody wants the clone any more.
 _CLONED_MILLISECONDS = 2000
 _MFD_EXEC = 0x10
@@ -66,22 +62,26 @@ def sealed(name: str, data: bytes, *, executable: bool = False) -> int:
     flags = posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING
     try:
         # Since 6.3 the sysctl vm.memfd_noexec wants to be told; older kernels do not know the flag.
-        fd = posix.memfd_create(name, flags | (_MFD_EXEC if executable else 0))
+        fd = files.held(posix.memfd_create, name, flags | (_MFD_EXEC if executable else 0))
     except OSError as error:
         if not executable or error.errno != _EINVAL:
             raise
-        fd = posix.memfd_create(name, flags)
-    view = memoryview(data)
-    while view:
-        view = view[posix.write(fd, view) :]
-    if executable:
-        posix.fchmod(fd, 0o555)  # what is open for writing cannot be executed
+        fd = files.held(posix.memfd_create, name, flags)
     try:
-        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED | (_SEAL_EXEC if executable else 0))
-    except OSError as error:
-        if not executable or error.errno != _EINVAL:  # before 6.3 there is no seal for the mode
-            raise
-        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED)
+        view = memoryview(data)
+        while view:
+            view = view[posix.write(fd, view) :]
+        if executable:
+            posix.fchmod(fd, 0o555)  # what is open for writing cannot be executed
+        try:
+            fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED | (_SEAL_EXEC if executable else 0))
+        except OSError as error:
+            if not executable or error.errno != _EINVAL:  # before 6.3 there is no seal for the mode
+                raise
+            fcntl.fcntl(fd, _F_ADD_SEALS, _SEALED)
+    except BaseException:
+        posix.close(fd)
+        raise
     return fd
 
 
@@ -90,8 +90,8 @@ def _state(fd: int) -> tuple[int, int]:
     return found.st_mode, found.st_ctime_ns
 
 
-def _executable(least: int) -> int:
-    """A descriptor, ``least`` or above, of the sealed copy that is made once per program.
+def _open_executable(least: int, opened: list[int]) -> int:
+    """A descriptor, ``least`` or above, of the sealed copy that is made once per program; it is among ``opened`` then.
 
     What runs in a container as this program's user owns the copy: it can open it by /proc/PID/exe and take its mode
     away, by an ACL even with a seal on it.  A copy that was changed is replaced.  Whoever spawns has a descriptor of
@@ -100,47 +100,100 @@ def _executable(least: int) -> int:
     global _binary
     with _lock:
         if _binary is None or _binary[0] != INIT or _binary[2] != _state(_binary[1]):
+            fd = sealed("pyrunc-init", _read_init(), executable=True)
             try:
-                fd = posix.open(INIT, posix.O_RDONLY | posix.O_CLOEXEC)
-            except OSError as error:
-                raise HostError(
-                    f"{INIT}: {posix.strerror(error.errno or 0).lower()}",
-                    hint="the native part of pyrunc is not built; install pyrunc again",
-                ) from None
-            try:
-                data = posix.read(fd, posix.fstat(fd).st_size)
-            finally:
+                state = _state(fd)
+            except BaseException:
                 posix.close(fd)
-            fd = sealed("pyrunc-init", data, executable=True)
-            if _binary is not None:
-                posix.close(_binary[1])
-            _binary = INIT, fd, _state(fd)
-        return fcntl.fcntl(_binary[1], fcntl.F_DUPFD_CLOEXEC, least)
+                raise
+            changed, _binary = _binary, (INIT, fd, state)
+            if changed is not None:
+                posix.close(changed[1])
+        opened.append(files.held(fcntl.fcntl, _binary[1], fcntl.F_DUPFD_CLOEXEC, least))
+    return opened[-1]
+
+
+def _read_init() -> bytes:
+    try:
+        fd = files.held(posix.open, INIT, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(
+            f"{INIT}: {posix.strerror(error.errno or 0).lower()}",
+            hint="the native part of pyrunc is not built; install pyrunc again",
+        ) from None
+    try:
+        return posix.read(fd, posix.fstat(fd).st_size)
+    finally:
+        posix.close(fd)
+
+
+class Inbox:
+    """The messages that come out of a socket.  What an interruption keeps from the caller is not lost."""
+
+    __slots__ = ("_packet", "_socket")
+
+    def __init__(self, socket: _socket.socket) -> None:
+        self._socket = socket
+        self._packet: tuple[bytes, Sequence[tuple[int, int, bytes]], int, object] | None = None
+
+    def receive(self) -> Message | None:
+        """The next message; None when the other side has closed the socket."""
+        try:
+            self._packet = files.held(
+                self._socket.recvmsg, _MESSAGE_SIZE + _DETAIL_SIZE, _RIGHTS_SIZE, _MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:  # it went away with something of ours unread
+            return None
+        message = self._parsed()
+        self._packet = None
+        return message
+
+    def _parsed(self) -> Message | None:
+        if self._packet is None or not self._packet[0]:
+            return None
+        fd = -1
+        for level, kind, payload in self._packet[1]:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                (fd,) = unpack_from("=i", payload)
+        return Message(self._packet[0], fd)
+
+    def last(self, wanted: int) -> Message | None:
+        """The message of that kind, if it comes or is there already, for whoever was interrupted before it or with it
+        in hand.  The descriptors of others are closed.
+
+        Nothing that waits for an answer goes on then.
+        """
+        if self._socket.fileno() < 0:
+            return None
+        self._socket.shutdown(_socket.SHUT_WR)
+        import select
+
+        poller = select.poll()
+        poller.register(self._socket.fileno(), select.POLLIN)
+        message = self._parsed()
+        while message is None or message.kind != wanted:
+            if message is not None and message.fd >= 0:
+                posix.close(message.fd)
+            self._packet = None
+            # Bounded: an interruption may have left the other end open in this very process.
+            if not poller.poll(_CLONED_MILLISECONDS):
+                return None
+            message = self.receive()
+            if message is None:
+                return None
+        self._packet = None
+        return message
 
 
 def receive(socket: _socket.socket) -> Message | None:
-    """The next message; None when the other side has closed the socket."""
-    try:
-        data, ancillary, _, _ = socket.recvmsg(*_RECEIVE)
-    except ConnectionResetError:  # it went away with something of ours unread
-        return None
-    return _parsed(data, ancillary)
-
-
-def _parsed(data: bytes, ancillary: Sequence[tuple[int, int, bytes]]) -> Message | None:
-    if not data:
-        return None
-    fd = -1
-    for level, kind, payload in ancillary:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            (fd,) = unpack_from("=i", payload)
-    return Message(data, fd)
+    """The next message of a socket that nobody else reads; None when the other side has closed it."""
+    return Inbox(socket).receive()
 
 
 class Init:
     """A spawned pyrunc-init: its socket, and the process to reap."""
 
-    __slots__ = ("_last", "pid", "socket", "status")
+    __slots__ = ("_inbox", "pid", "socket", "status")
 
     def __init__(
         self,
@@ -156,88 +209,56 @@ class Init:
         """
         base = 3 + preserve_fds
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        self.pid = 0
         self.socket = ours
         self.status: int | None = None
-        self._last: list[tuple[bytes, list[tuple[int, int, bytes]], int, object]] = []
+        self._inbox = Inbox(ours)
         opened: list[int] = []
-        spawned: list[int] = []
         try:
             actions: list[tuple[int, int, int]] = []
 
             def inherit(fd: int, at: int = -1) -> int:
                 """Pass a copy of fd on, above what is preserved; a dup2 onto itself clears close-on-exec."""
-                copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, base)
+                copy = files.held(fcntl.fcntl, fd, fcntl.F_DUPFD_CLOEXEC, base)
                 opened.append(copy)
                 actions.append((posix.POSIX_SPAWN_DUP2, copy, copy if at < 0 else at))
                 return copy
 
             memfd = sealed("program", program)
             opened.append(memfd)
-            executable = _executable(base)
-            opened.append(executable)
+            executable = _open_executable(base, opened)
             arguments = [str(inherit(theirs.fileno())), str(inherit(memfd))]
             arguments += [f"{slot}={inherit(fd)}" for slot, fd in (slots or {}).items()]
             for target, fd in enumerate(stdio):
                 if fd != target:
                     inherit(fd, target)
-            spawn = partial(
+            self.pid = files.held(
                 posix.posix_spawn,
                 f"/proc/self/fd/{executable}",
                 ["pyrunc-init", *arguments, *TEST_ARGS],
+                {},
                 file_actions=actions,
                 setsigmask=(),
                 setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ),
             )
-            # One call that spawns and keeps the pid: between two an exception of a signal handler may come.
-            spawned.extend(map(spawn, ({},)))
-            (self.pid,) = spawned
+            theirs.close()
+            files.close(opened)
         except BaseException:
             # First the other end, so that its end shows.
             theirs.close()
-            while opened:
-                posix.close(opened.pop())
-            for self.pid in spawned:
+            files.close(opened)
+            if self.pid:
                 self._abandon()
             ours.close()
             raise
-        finally:
-            theirs.close()
-            for fd in opened:
-                posix.close(fd)
 
     def receive(self) -> Message | None:
         """The next message; None when the other side has closed the socket."""
-        del self._last[:]
-        try:
-            # As at the spawn: once it was taken from the socket it is kept.
-            self._last.extend(map(self.socket.recvmsg, *((argument,) for argument in _RECEIVE)))
-        except ConnectionResetError:
-            return None
-        return _parsed(*self._last[0][:2])
+        return self._inbox.receive()
 
     def cloned(self) -> Message | None:
-        """The CLONED message, if there is one, for whoever was interrupted before it or with it in hand.
-
-        Nothing that waits for an answer goes on then.
-        """
-        if self.socket.fileno() < 0:
-            return None
-        self.socket.shutdown(_socket.SHUT_WR)
-        message = _parsed(*self._last[0][:2]) if self._last else None
-        if message is not None and message.kind == CLONED:
-            return message
-        import select
-
-        poller = select.poll()
-        poller.register(self.socket.fileno(), select.POLLIN)
-        # Bounded: an interruption may have left the other end open in this very process.
-        while poller.poll(_CLONED_MILLISECONDS):
-            message = self.receive()
-            if message is None or message.kind == CLONED:
-                return message
-            if message.fd >= 0:
-                posix.close(message.fd)
-        return None
+        """The CLONED message, if there is one, for whoever was interrupted before; see ``Inbox.last``."""
+        return self._inbox.last(CLONED)
 
     def go_on(self) -> None:
         """Answer a message that waits for it.  That nobody waits any more shows at the next ``receive``."""

@@ -9,7 +9,7 @@ import errno
 import posix
 
 from pyrunc.errors import OpFailed
-from pyrunc.host import child, failure
+from pyrunc.host import child, failure, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def write(pid: int, uid: str, gid: str, setgroups: str, where: str) -> None:
             continue
         path = f"/proc/{pid}/{name}"
         try:
-            fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+            fd = files.held(posix.open, path, posix.O_WRONLY | posix.O_CLOEXEC)
             try:
                 posix.write(fd, text.encode())
             finally:

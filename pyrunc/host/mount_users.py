@@ -12,7 +12,7 @@ import posix
 import time
 from _struct import pack, unpack, unpack_from
 
-from pyrunc.host import probe
+from pyrunc.host import files, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _listed(search: _Search) -> dict[int, int]:
 def _namespaces() -> Iterator[tuple[int, int, int]]:
     """A descriptor for the time being, the number of mounts and the id of each mount namespace."""
     for request in (_NS_MNT_GET_NEXT, _NS_MNT_GET_PREV):
-        fd = posix.open(_OWN, posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, _OWN, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             if request == _NS_MNT_GET_NEXT:
                 yield (fd, *_info(fd, _NS_MNT_GET_INFO)[1:])
@@ -117,8 +117,8 @@ def _namespaces() -> Iterator[tuple[int, int, int]]:
                     following, mounts, id = _info(fd, request)
                 except FileNotFoundError:
                     break
-                posix.close(fd)
-                fd = following
+                fd, before = following, fd
+                posix.close(before)
                 yield fd, mounts, id
         finally:
             posix.close(fd)
@@ -259,7 +259,7 @@ def _escape(name: str) -> str:
 
 def _root(pid: str) -> tuple[int, int, str]:
     """What tells one root directory from others."""
-    fd = posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_CLOEXEC)
+    fd = files.held(posix.open, f"/proc/{pid}/root", posix.O_PATH | posix.O_CLOEXEC)
     try:
         found = posix.fstat(fd)
         return found.st_dev, found.st_ino, mount_id(fd)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import _signal
 import posix
 
+from pyrunc.host import files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the third (state) on, or None if there is no such process."""
     try:
-        fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -48,7 +50,7 @@ def state(pid: int, started: int) -> State:
 
 def open_pidfd(pid: int, started: int) -> int:
     """A pidfd of exactly this process; ProcessLookupError if it is gone.  The caller closes it."""
-    fd = posix.pidfd_open(pid)
+    fd = files.held(posix.pidfd_open, pid)
     try:
         # Checked after the open: from here on the pidfd keeps its meaning, whatever happens to the number.
         if state(pid, started) == "gone":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 import stat
 
-from pyrunc.host import failure, mount_users, probe
+from pyrunc.host import failure, files, mount_users, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def present(entries: Sequence[Entry], failures: list[str]) -> list[Entry]:
 def _parent(base: str, path: str) -> tuple[int, str]:
     """A descriptor of the directory that holds the object, and the object's name."""
     *way, name = path.strip("/").split("/")
-    fd = posix.open(base, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    fd = files.held(posix.open, base, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         for part in way:
-            inner = posix.open(part, _DIRECTORY, dir_fd=fd)
-            posix.close(fd)
-            fd = inner
+            inner = files.held(posix.open, part, _DIRECTORY, dir_fd=fd)
+            fd, outer = inner, fd
+            posix.close(outer)
     except BaseException:
         posix.close(fd)
         raise

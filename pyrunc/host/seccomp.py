@@ -156,7 +156,7 @@ def _own_directory(path: str) -> None:
 
 def _read(path: str) -> bytes | None:
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -173,7 +173,7 @@ def _store(path: str, program: bytes) -> None:
 
     aside = f"{path}.{posix.getpid()}.{_thread.get_ident()}"
     try:
-        fd = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+        fd = files.held(posix.open, aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
         try:
             view = memoryview(program)
             while view:

@@ -90,7 +90,10 @@ class Conversation:
             elif kind == helper.LAYER:
                 self.layers[message.value] = message.fd
             elif kind == helper.LISTENER:
-                self._pass_listener(message.fd)
+                try:
+                    self._pass_listener(message.fd)
+                finally:
+                    posix.close(message.fd)
                 init.go_on()
             elif kind == helper.MAKING:
                 self._note(message)
@@ -103,12 +106,9 @@ class Conversation:
                 raise HostError(f"pyrunc-init sent a message of kind {kind}; is it from another version?")
 
     def _pass_listener(self, fd: int) -> None:
-        try:
-            if self.listener is None:
-                raise HostError("a seccomp listener that nobody has asked for")
-            self.listener(fd)
-        finally:
-            posix.close(fd)
+        if self.listener is None:
+            raise HostError("a seccomp listener that nobody has asked for")
+        self.listener(fd)
 
     def _note(self, message: helper.Message) -> None:
         if self.making is None:
@@ -166,11 +166,17 @@ class Conversation:
         self.close()
 
     def close(self) -> None:
-        for fd in (self.pidfd, self.master, *self.layers.values()):
-            if fd >= 0:
-                posix.close(fd)
-        self.pidfd = self.master = -1
-        self.layers = {}
+        """Interrupted, it can be called again."""
+        pidfd, self.pidfd = self.pidfd, -1
+        if pidfd >= 0:
+            posix.close(pidfd)
+        master, self.master = self.master, -1
+        if master >= 0:
+            posix.close(master)
+        for index in tuple(self.layers):
+            layer = self.layers[index]
+            del self.layers[index]
+            posix.close(layer)
 
 
 def perform(program: list[Op], warn: Callable[[str], None], slots: Mapping[int, int] | None = None) -> None:

@@ -6,7 +6,7 @@ import _signal
 import posix
 import select
 
-from pyrunc.errors import HostError
+from pyrunc.errors import HostError, PyruncError
 from pyrunc.host import cgroups, files, process
 
 TYPE_CHECKING = False
@@ -26,9 +26,11 @@ def stop(state: State) -> None:
     """Kill everything that belongs to the container and wait until its first process has ended."""
     try:
         cgroups.signal_all(state["cgroups"], _signal.SIGKILL)
-    finally:
+    except (PyruncError, OSError):
         # Whatever the container has made of its cgroups: its first process ends, and a pid namespace with it.
         _stop_first(state)
+        raise
+    _stop_first(state)
 
 
 def _stop_first(state: State) -> None:
@@ -57,6 +59,8 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
 
     The directory goes last, so that an interrupted deletion can be repeated.
     """
+    if state.get("unit"):
+        _end_unit(state)
     ended = not state["pid"] or process.state(state["pid"], state["start_time"]) != "running"
     if not (ended and cgroups.remove_empty(state["cgroups"])):
         stop(state)
@@ -71,6 +75,15 @@ def destroy(record: Record, state: State, warn: Callable[[str], None]) -> None:
         warn(text)
     poststop(state, warn)
     record.remove()
+
+
+def _end_unit(state: State) -> None:
+    """systemd's part.  Cgroups that belong to somebody else's unit of that name are not the container's any more."""
+    from pyrunc.host.systemd import units
+
+    assert state["unit"]
+    if not units.end(state["unit"], lambda: stop(state)):
+        state["cgroups"] = {}
 
 
 def detach_layers(directory: str, warn: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posix
 
+from pyrunc.host import files
 from pyrunc.plan.leave import SLOT_NAMESPACE, leave
 from pyrunc.runtime.conversation import perform
 
@@ -25,7 +26,7 @@ def detach(joined: Joined, rootfs: str, warn: Callable[[str], None]) -> None:
     path leads to by now may be another one (/proc/PID/ns/mnt), in which nothing is ours."""
     path, device, inode = joined
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
         return
     try:

@@ -64,8 +64,8 @@ def join(
     slots = {SLOT_PIDFD: pidfd}
     try:
         if state.get("joined_mounts"):
-            slots[SLOT_ROOT] = posix.open(
-                f"/proc/{state['pid']}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
+            slots[SLOT_ROOT] = files.held(
+                posix.open, f"/proc/{state['pid']}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
             )
             if process.state(state["pid"], state["start_time"]) != "running":
                 raise StateError(machine.REFUSALS["exec", machine.STOPPED])

@@ -12,6 +12,7 @@ import posix
 import time
 
 from pyrunc.errors import HostError
+from pyrunc.host import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,15 +50,17 @@ class Noted:
         if slot in self._layers:
             self.in_layers.append(self._layers[slot].rstrip("/") + "/" + path)
         elif slot in self._bases:
-            base, _, kind, *_ = self.made.pop()
+            base, _, kind, *_ = self.made[-1]
             if inode:
-                self.made.append((base, path, kind, device, inode, born))
+                self.made[-1] = base, path, kind, device, inode, born
+            else:
+                del self.made[-1]
 
 
 def creating(root: str) -> int:
     """Hold off removals; the descriptor to close when the container's mounts stand."""
-    fd = open_lock(root)
     deadline = time.monotonic() + WAIT_SECONDS
+    fd = open_lock(root)
     try:
         while True:
             try:
@@ -78,4 +81,4 @@ def creating(root: str) -> int:
 
 def open_lock(root: str) -> int:
     """The file whose lock creations share."""
-    return posix.open(root + LOCK, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+    return files.held(posix.open, root + LOCK, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)

@@ -10,7 +10,7 @@ import fcntl
 import posix
 
 from pyrunc.errors import StateError
-from pyrunc.host import mount_users, residue
+from pyrunc.host import files, mount_users, residue
 from pyrunc.plan.ops import Op
 from pyrunc.runtime import mount_points
 from pyrunc.runtime.conversation import perform
@@ -101,15 +101,19 @@ def _of_others(root: str, id: str) -> set[Entry]:
 def _open_left(root: str) -> int:
     """The list, locked.  Whoever changes it puts a new file in its place: then the one we hold is not that."""
     while True:
-        fd = posix.open(root + LEFT, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        own = posix.fstat(fd)
+        fd = files.held(posix.open, root + LEFT, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
         try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            own = posix.fstat(fd)
             there = posix.stat(root + LEFT)
-            if (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino):
-                return fd
+            current = (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
         except FileNotFoundError:
-            pass  # emptied while we waited
+            current = False  # emptied while we waited
+        except BaseException:
+            posix.close(fd)
+            raise
+        if current:
+            return fd
         posix.close(fd)
 
 

@@ -10,7 +10,7 @@ import posix
 import select
 
 from pyrunc.errors import OpFailed, PyruncError
-from pyrunc.host import helper, process
+from pyrunc.host import files, helper, process
 from pyrunc.plan.ops import Op
 from pyrunc.runtime import destroy
 from pyrunc.runtime import state as states
@@ -46,7 +46,7 @@ def release(record: Record, state: State) -> None:
         raise OpFailed("the container's first process died before it was started", op="wait_start") from None
     try:
         posix.rename(record.fifo, opened)
-        fifo = posix.open(opened, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+        fifo = files.held(posix.open, opened, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
         posix.unlink(opened)
         try:
             data = _read(fifo, pidfd)

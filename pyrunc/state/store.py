@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, NotRequired, Self, TypedDict
 
     from pyrunc.host.residue import Entry
-    from pyrunc.plan.facts import Layer
-    from pyrunc.spec.types import Hook
+    from pyrunc.plan.facts import Layer, Unit
+    from pyrunc.spec.types import Hook, Resources
 
     #: path, device and inode of a namespace file
     Joined = tuple[str, int, int]
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         annotations: dict[str, str]
         cgroups: dict[str, str]  # controller -> absolute directory
         cgroup_manager: str
+        unit: Unit | None  # of systemd, where that is the manager
         own_pid_namespace: bool
         joined_mounts: Joined | None
         no_new_keyring: bool
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
         layers: list[Layer]  # private writable trees, see plan.isolation
         made: list[Entry]  # mount points on the host's files, see host.residue
         made_in_layers: list[str]  # mount points in layers, by their paths in the container
-
         resources: NotRequired[Resources]  # linux.resources since the last update
+
 
 ID_LIMIT = 1024
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
@@ -84,11 +85,11 @@ class Record:
     __slots__ = ("_lock", "directory", "durable", "id")
 
     def __init__(self, root: str, id: str) -> None:
+        self._lock = -1
         check_id(id)
         self.id = id
         self.directory = f"{root}/{id}"
         self.durable = True  # what is saved survives a power failure
-        self._lock = -1
 
     @property
     def fifo(self) -> str:
@@ -101,25 +102,25 @@ class Record:
             files.make_directories(root, 0o700)
         except OSError as error:
             raise wrap(error, root) from None
+        ours = False
         try:
-            posix.mkdir(self.directory, 0o700)
+            ours = files.held(posix.mkdir, self.directory, 0o700) is None
             posix.chmod(self.directory, 0o700)  # whatever the umask has left of it
+            self.lock()
         except FileExistsError:
             raise StateError(f"container with given ID already exists: {self.id}") from None
-            self.lock()
-        except OSError as error:
-            raise wrap(error, self.directory) from None
-        try:
-            self.lock()
-        except BaseException:
-            self.remove()
+        except BaseException as error:
+            if ours:
+                self.remove()
+            if isinstance(error, OSError):
+                raise wrap(error, self.directory) from None
             raise
 
     def lock(self, *, wait: bool = True) -> bool:
         """Hold the container's lock; without ``wait``, False when another process has it."""
         path = self.directory + "/lock"
         try:
-            fd = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+            fd = files.held(posix.open, path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
         except (FileNotFoundError, NotADirectoryError):
             raise self.missing() from None
         except OSError as error:
@@ -145,6 +146,11 @@ class Record:
         fd, self._lock = self._lock, -1
         if fd >= 0:
             posix.close(fd)
+
+    def __del__(self) -> None:
+        """Whoever was to close it was interrupted before."""
+        if getattr(self, "_lock", -1) >= 0:
+            self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +184,7 @@ class Record:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            fd = posix.open(f"{self.directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+            fd = files.held(posix.open, f"{self.directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -245,8 +251,8 @@ class Record:
 def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None:
     """Write ``data`` to a new file and rename it to ``path``; nothing is left behind on failure."""
     temporary = f"{path}.{posix.getpid()}.tmp"
-    fd = posix.open(
-        temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, mode
+    fd = files.held(
+        posix.open, temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, mode
     )
     try:
         try:

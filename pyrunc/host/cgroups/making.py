@@ -23,20 +23,21 @@ _HINTS = {
 }
 
 
-def create(path: str, created: list[str], where: str) -> None:
+def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> None:
     """mkdir -p; what was really made is appended to ``created``, parents first.
 
-    A cgroup with processes in it is refused: they are not the container's, and would be killed with it.
+    A cgroup with processes in it is refused: they are not the container's, and would be killed with it.  ``cloner`` is
+    the one that may be there.
     """
     missing = []
     while path and not files.is_directory(path):
         missing.append(path)
         path = files.parent(path)
     if not missing:
-        _refuse_populated(path, where)
+        refuse_populated(path, where, cloner=cloner)
     for directory in reversed(missing):
         try:
-            posix.mkdir(directory, 0o755)
+            files.held(posix.mkdir, directory, 0o755)
         except FileExistsError:
             continue  # another container of the same parent was faster
         except OSError as error:
@@ -45,8 +46,8 @@ def create(path: str, created: list[str], where: str) -> None:
         created.append(directory)
 
 
-def _refuse_populated(path: str, where: str) -> None:
-    found = tree.procs(path)
+def refuse_populated(path: str, where: str, *, cloner: int = 0) -> None:
+    found = [pid for pid in tree.procs(path) if pid != cloner]
     if found:
         raise OpFailed(
             f"container's cgroup is not empty: {len(found)} process(es) found in {path}",
@@ -98,7 +99,6 @@ def write_pair(path: str, value: str, other: str, other_value: str, other_where:
         _write(other, other_value, op, other_where)
 
 
-def _write(path: str, value: str, op: str, where: str) -> None:
 def refuse_below_usage(path: str, limit: int, what: str, where: str) -> None:
     """OpFailed where the file says that as much as the limit, or more, is in use."""
     usage = int(_value(path, where, "cgroup_usage"))
@@ -112,6 +112,7 @@ def refuse_below_usage(path: str, limit: int, what: str, where: str) -> None:
         )
 
 
+def _write(path: str, value: str, op: str, where: str) -> None:
     try:
         tree.write(path, value)
     except OSError as error:
@@ -143,7 +144,7 @@ def copy(path: str, name: str, where: str) -> None:
 
 def _value(path: str, where: str, op: str) -> str:
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             return posix.read(fd, 65536).decode().strip()
         finally:

@@ -24,7 +24,7 @@ _AT_ONCE = 32
 def read(path: str, dir_fd: int | None = None) -> str:
     """A file of a cgroup or process; "" when that is gone (ENODEV, ESRCH: since the open)."""
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError:
         return ""
     try:
@@ -41,7 +41,7 @@ def read(path: str, dir_fd: int | None = None) -> str:
 
 
 def write(path: str, value: str, dir_fd: int | None = None) -> None:
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+    fd = files.held(posix.open, path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
     try:
         posix.write(fd, value.encode())
     finally:
@@ -70,7 +70,7 @@ def below(directory: str) -> Iterator[tuple[int, str]]:
     if not names:
         return
     try:
-        fd = posix.open(directory, _DIRECTORY)
+        fd = files.held(posix.open, directory, _DIRECTORY)
     except FileNotFoundError:
         return
     way: list[str] = []
@@ -80,17 +80,17 @@ def below(directory: str) -> Iterator[tuple[int, str]]:
             if todo[-1]:
                 name = todo[-1].pop()
                 try:
-                    child = posix.open(name, _DIRECTORY, dir_fd=fd)
+                    child = files.held(posix.open, name, _DIRECTORY, dir_fd=fd)
                 except FileNotFoundError:
                     continue
-                posix.close(fd)
-                fd = child
+                fd, above = child, fd
+                posix.close(above)
                 way.append(name)
                 todo.append(_children(fd))
             elif way:
-                parent = posix.open("..", _DIRECTORY, dir_fd=fd)
-                posix.close(fd)
-                fd = parent
+                parent = files.held(posix.open, "..", _DIRECTORY, dir_fd=fd)
+                fd, left = parent, fd
+                posix.close(left)
                 todo.pop()
                 yield fd, way.pop()
             else:
@@ -207,22 +207,21 @@ def wait_for_exit(pids: list[int], seconds: float) -> None:
     """
     deadline = time.monotonic() + min(seconds, 0.1)
     poller = select.poll()
-    fds = set()
+    fds: dict[int, None] = {}
     try:
         for pid in pids[:_AT_ONCE]:
             try:
-                fd = posix.pidfd_open(pid)
+                fd = files.held(posix.pidfd_open, pid)
             except ProcessLookupError:
                 continue
-            fds.add(fd)
+            fds[fd] = None
             poller.register(fd, select.POLLIN)
         if not fds:
             poller.poll(1)
         while fds and (left := deadline - time.monotonic()) > 0:
             for fd, _ in poller.poll(left * 1000):
                 poller.unregister(fd)
-                fds.remove(fd)
+                del fds[fd]  # without a call between this and the next: see files.held
                 posix.close(fd)
     finally:
-        for fd in fds:
-            posix.close(fd)
+        files.close(list(fds))
