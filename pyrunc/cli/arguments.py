@@ -55,10 +55,20 @@ def creation(line: Line) -> dict[str, Any]:
 
 def planning(line: Line) -> dict[str, Any]:
     return {
-        "cgroup_manager": line.globals["cgroup-manager"],
+        "cgroup_manager": cgroup_manager(line),
         "rootless": line.globals["rootless"],
         "isolation": isolation(line),
     }
+
+
+def cgroup_manager(line: Line) -> str:
+    """``--systemd-cgroup`` is how runc says ``--cgroup-manager systemd``."""
+    manager = str(line.globals["cgroup-manager"])
+    if not line.globals["systemd-cgroup"]:
+        return manager
+    if manager == "disabled":
+        raise UsageError("--systemd-cgroup and --cgroup-manager=disabled contradict one another: give one of them")
+    return "systemd"
 
 
 def isolation(line: Line) -> dict[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pyrunc.cli import arguments
 from pyrunc.cli.output import out
-from pyrunc.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +18,10 @@ if TYPE_CHECKING:
 
 def run(line: Line) -> int:
     """Run the command of ``line``; returns the exit status."""
-    if line.globals["systemd-cgroup"]:
-        raise UsageError("--systemd-cgroup: not implemented by pyrunc yet")
-    if line.globals["cgroup-manager"] == "systemd":
-        raise UsageError("--cgroup-manager=systemd: not implemented by pyrunc yet")
     if line.globals["log"]:
         arguments.log(line).check()
     arguments.isolation(line)  # malformed values are refused whatever the command
+    arguments.cgroup_manager(line)
     if line.globals["debug"]:
         arguments.log(line).debug("command", name=line.command.name, arguments=line.arguments, options=line.options)
     status: int = VERBS[line.command.name](line)
@@ -124,7 +120,7 @@ def sandbox(line: Line) -> int:
         line.options,
         line.arguments,
         root=arguments.root(line),
-        cgroup_manager=str(line.globals["cgroup-manager"]),
+        cgroup_manager=arguments.cgroup_manager(line),
         warn=arguments.warner(line),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from pyrunc.errors import HostError
 from pyrunc.host import failure, files
 from pyrunc.host.cgroups import making
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyrunc.host.systemd.units import Property
+    from pyrunc.plan.facts import Unit
     from pyrunc.plan.ops import Op
 
 
@@ -24,10 +27,12 @@ class Context:
     """What ops need beyond their arguments, and what they leave to be undone.
 
     ``pid`` is the container's first process as the runtime sees it, 0 before it exists; ``state_json``
-    gives the OCI state for hooks at the moment of the call; ``warn`` takes a text for the user.
+    gives the OCI state for hooks at the moment of the call; ``warn`` takes a text for the user.  ``cloner`` is the
+    process that will clone it, ``unit`` the one of systemd that is the container's, ``properties`` are those that it is
+    to have.
     """
 
-    __slots__ = ("bundle", "created_cgroups", "pid", "state_json", "warn")
+    __slots__ = ("bundle", "cloner", "created_cgroups", "pid", "properties", "state_json", "unit", "warn")
 
     def __init__(self, state_json: Callable[[], str], bundle: str, warn: Callable[[str], None]) -> None:
         self.pid = 0
@@ -35,6 +40,9 @@ class Context:
         self.state_json = state_json
         self.warn = warn
         self.created_cgroups: list[str] = []
+        self.cloner = 0
+        self.unit: Unit | None = None
+        self.properties: list[Property] = []
 
 
 def execute(op: Op, context: Context) -> None:
@@ -44,7 +52,15 @@ def execute(op: Op, context: Context) -> None:
 
 def undo(context: Context) -> list[str]:
     """Take back what ops have made outside of the container; returns what could not be, as texts."""
-    return making.undo(context.created_cgroups)
+    failures = []
+    if context.unit:
+        from pyrunc.host.systemd import units
+
+        try:
+            units.end(context.unit)
+        except HostError as error:
+            failures.append(str(error))
+    return failures + making.undo(context.created_cgroups)
 
 
 def _make_directory(op: Op, _: Context) -> None:
@@ -58,7 +74,7 @@ def _make_directory(op: Op, _: Context) -> None:
 
 def _cgroup_create(op: Op, context: Context) -> None:
     args: Any = op.args
-    making.create(args[0], context.created_cgroups, op.where)
+    making.create(args[0], context.created_cgroups, op.where, cloner=context.cloner)
 
 
 def _cgroup_copy(op: Op, _: Context) -> None:
@@ -86,6 +102,11 @@ def _cgroup_write_pair(op: Op, _: Context) -> None:
     making.write_pair(*args, where=op.where)
 
 
+def _cgroup_usage(op: Op, _: Context) -> None:
+    args: Any = op.args
+    making.refuse_below_usage(*args, op.where)
+
+
 def _cgroup_enable(op: Op, _: Context) -> None:
     from pyrunc.host.cgroups import controllers
 
@@ -100,13 +121,34 @@ def _cgroup_own(op: Op, _: Context) -> None:
     ownership.give(args[0], args[1], op.where)
 
 
+def _systemd_property(op: Op, context: Context) -> None:
+    args: Any = op.args
+    context.properties.append((*args, op.where))
+
+
+def _systemd_start(op: Op, context: Context) -> None:
+    from pyrunc.host.systemd import units
+
+    args: Any = op.args
+    unit, socket, directories = args
+    for directory in directories:
+        making.refuse_populated(directory, op.where)
+    properties, context.properties = context.properties, []
+    description = next(value for name, value, _ in properties if name == "Description")
+    context.unit = {"name": unit, "socket": socket, "description": description}
+    units.start(socket, unit, properties, context.cloner, op.where)
+
+
+def _systemd_set(op: Op, context: Context) -> None:
+    from pyrunc.host.systemd import units
+
+    args: Any = op.args
+    properties, context.properties = context.properties, []
+    units.set_properties(args[1], args[0], properties, op.where)
+
+
 def _write_id_maps(op: Op, context: Context) -> None:
     from pyrunc.host import idmap
-def _cgroup_usage(op: Op, _: Context) -> None:
-    args: Any = op.args
-    making.refuse_below_usage(*args, op.where)
-
-
 
     args: Any = op.args
     idmap.write(context.pid, args[0], args[1], args[2], op.where)
@@ -123,7 +165,7 @@ def _oom_score_adj(op: Op, context: Context) -> None:
     args: Any = op.args
     path = f"/proc/{context.pid}/oom_score_adj"
     try:
-        fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, path, posix.O_WRONLY | posix.O_CLOEXEC)
         try:
             posix.write(fd, b"%d" % args[0])
         finally:
@@ -159,11 +201,14 @@ OPS: dict[str, Callable[[Op, Context], None]] = {
     "cgroup_write_if_there": _cgroup_write_if_there,
     "cgroup_write_either": _cgroup_write_either,
     "cgroup_write_pair": _cgroup_write_pair,
+    "cgroup_usage": _cgroup_usage,
     "cgroup_own": _cgroup_own,
+    "systemd_property": _systemd_property,
+    "systemd_start": _systemd_start,
+    "systemd_set": _systemd_set,
     "write_id_maps": _write_id_maps,
     "new_id_maps": _new_id_maps,
     "oom_score_adj": _oom_score_adj,
     "move_net_device": _move_net_device,
     "runtime_hook": _runtime_hook,
 }
-    "cgroup_usage": _cgroup_usage,

@@ -42,6 +42,7 @@ def facts() -> HostFacts:
         "subuids": subids("/etc/subuid", uid) if uid else (),
         "subgids": subids("/etc/subgid", uid) if uid else (),
         "cgroup": layout[2],
+        "systemd": None,
         **_kernel,
     }
 

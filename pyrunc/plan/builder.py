@@ -14,7 +14,7 @@ from pyrunc.plan.ops import SLOT_FIRST, SLOT_LIMIT, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.facts import HostFacts, Layer, Request
+    from pyrunc.plan.facts import HostFacts, Layer, Request, Unit
     from pyrunc.plan.ops import Arg
     from pyrunc.spec.types import Spec
 
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 class Plan:
     """Ordered operations, and what the runtime must keep to undo or join the container later."""
 
-    __slots__ = ("cgroups", "layers", "ops", "warnings")
+    __slots__ = ("cgroups", "layers", "ops", "unit", "warnings")
 
     def __init__(
-        self, ops: list[Op], cgroups: dict[str, str], warnings: list[Violation], layers: list[Layer] | None = None
+        self,
+        ops: list[Op],
+        cgroups: dict[str, str],
+        warnings: list[Violation],
+        layers: list[Layer] | None = None,
+        unit: Unit | None = None,
     ) -> None:
         self.ops = ops
         self.warnings = warnings
         self.layers = layers or []
+        self.unit = unit
         self.cgroups = cgroups  # controller -> absolute directory, as in HostFacts.cgroup
 
     def set_filter(self, program: bytes) -> None:
@@ -61,6 +67,7 @@ class Builder:
         "runtime",
         "setgroups_denied",
         "spec",
+        "unit",
         "warnings",
     )
 
@@ -82,6 +89,7 @@ class Builder:
         self.layer_count = 0  # names given out in the container's directory
         self.setgroups_denied = False  # by the kernel, in the container's user namespace
         self.cgroups: dict[str, str] = {}
+        self.unit: Unit | None = None  # where systemd manages the cgroups
         self.next_slot = SLOT_FIRST
         self.pinned: dict[str, int] = {}  # destination of a procfs or sysfs -> slot of its mount
         #: OCI namespace type -> path to join, or "" for a new one

@@ -34,11 +34,17 @@ def create(b: Builder) -> None:
         return
     if _optional(b) and not wanted:
         return
-    where = "linux.cgroupsPath"
-    for controller, mount in facts["mounts"].items():
-        b.cgroups[controller] = mount.rstrip("/") + _path(b, controller)
-    for directory in dict.fromkeys(b.cgroups.values()):
-        b.on_runtime(where, "cgroup_create", directory)
+    if b.request["cgroup_manager"] == "systemd":
+        from pyrunc.plan.systemd import unit
+
+        unit.create(b, resources)
+        if b.unit is None:
+            return
+    else:
+        for controller, mount in facts["mounts"].items():
+            b.cgroups[controller] = mount.rstrip("/") + _path(b, controller)
+        for directory in dict.fromkeys(b.cgroups.values()):
+            b.on_runtime("linux.cgroupsPath", "cgroup_create", directory)
     if "cpuset" in b.cgroups:
         _fill_cpusets(b, resources)
     _limits(b, resources if wanted else {})
@@ -50,7 +56,8 @@ def create(b: Builder) -> None:
 def _optional(b: Builder) -> bool:
     """Without privilege and without a wish, a container has no cgroup of its own (as in runc)."""
     rootless = b.facts["uid"] != 0 or not b.facts["initial_userns"]
-    return rootless and not (b.spec.get("linux") or {}).get("cgroupsPath")
+    asked = b.request["cgroup_manager"] == "systemd" or (b.spec.get("linux") or {}).get("cgroupsPath")
+    return rootless and not asked
 
 
 def _path(b: Builder, controller: str) -> str:
@@ -92,8 +99,9 @@ def _limits(b: Builder, resources: Resources) -> None:
         writes = module.plan(resources, b.cgroups, b.facts["kernel"])
         needs = writes.needs
         b.problems += writes.problems
-        b.runtime += writes.ops
-        b.parent += writes.late
+        late = [op for op in writes.ops if b.unit and op.name == "cgroup_write" and _one_task(op)]
+        b.runtime += [op for op in writes.ops if op not in late]
+        b.parent += [*writes.late, *late]
     # On the hybrid layout cgroup2 has only what no hierarchy of v1 has, and nothing of it without a wish.
     common = _COMMON if b.facts["cgroup"]["mode"] == "v2" else ()
     if needs or common:
@@ -101,6 +109,14 @@ def _limits(b: Builder, resources: Resources) -> None:
         mount = b.facts["cgroup"]["mounts"][""].rstrip("/")
         args = (b.cgroups[""], mount, tuple(needs), tuple(needs.values()), also)
         b.runtime.insert(first, Op("cgroup_enable", args, "linux.resources" if needs else "linux.cgroupsPath"))
+
+
+def _one_task(op: Op) -> bool:
+    """A limit that can be set only when the container's first process exists, as whoever clones it counts, too.
+
+    That is so on v1, and in a unit.  The process that is cloned into a cgroup2 comes from outside.
+    """
+    return str(op.args[0]).endswith("/pids.max") and str(op.args[1]).strip() == "1"
 
 
 def _devices(b: Builder, resources: Resources) -> None:

@@ -51,8 +51,11 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     namespaces.join(b)
     b.finish()
     clone = namespaces.clone(b, into)
+    # The process that systemd is to put into the unit has to be there first, and to wait for that.
+    present = [Op("sync", (), "linux.cgroupsPath")] if b.unit else []
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
-    return Plan([*b.runtime, *b.host, clone, *handover, *b.container], b.cgroups, b.warnings, b.layers)
+    ops = [*present, *b.runtime, *b.host, clone, *handover, *b.container]
+    return Plan(ops, b.cgroups, b.warnings, b.layers, b.unit)
 
 
 def _first_process(b: Builder) -> None:

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
         mounts: dict[str, str]  # -> mount point on the host
         own: dict[str, str]  # -> path of this process's cgroup below that mount point, "/…"
 
+    class SystemdFacts(TypedDict):
+        """The systemd that is asked for units: that of the host, or that of a user."""
+
+        user: bool
+        version: int
+        socket: str  # of the D-Bus that it is spoken to by; an abstract one begins with @
+        control_group: str  # its own cgroup, below which all of its units are; "" or "/…"
+
+    class Unit(TypedDict):
+        """A container's unit, as the state keeps it."""
+
+        name: str
+        socket: str
+        description: str  # GVariant text; a unit of that name with another one is not the container's
+
     class KernelFacts(TypedDict):
         """What stays as it is while the kernel runs."""
 
@@ -42,6 +57,7 @@ if TYPE_CHECKING:
         subuids: tuple[tuple[int, int], ...]  # (first, count) of /etc/subuid for this user; () for root
         subgids: tuple[tuple[int, int], ...]
         cgroup: CgroupFacts
+        systemd: SystemdFacts | None  # looked for only where it manages the cgroups
 
     class Layer(TypedDict):
         """A private writable tree of the container, as the state keeps it for ``diff`` and ``commit``."""
@@ -63,7 +79,7 @@ if TYPE_CHECKING:
         no_pivot: bool
         no_new_keyring: bool
         preserve_fds: int
-        cgroup_manager: str  # "cgroupfs" or "disabled"
+        cgroup_manager: str  # "cgroupfs", "systemd" or "disabled"
         extra_env: list[str]  # LISTEN_FDS and the like, appended to process.env
         serves_terminal: bool  # the runtime shows the pty on its own terminal, not a receiver on a console socket
         hold: bool  # a sandbox: the first process runs no program of its own, but starts those that it is asked to

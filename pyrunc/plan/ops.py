@@ -61,6 +61,9 @@ RUNTIME: Final = {
     "cgroup_write_pair":  "path:s value:s other:s other_value:s other_where:s",  # two limits that bound one another
     "cgroup_usage":       "path:s limit:i what:s",        # refuse a limit that is not above what the file says
     "cgroup_own":         "path:s uid:i",                 # a cgroup2, with the files that a delegate may write
+    "systemd_property":   "name:s value:s",               # of the unit that a later op is for; GVariant text
+    "systemd_start":      "unit:s socket:s cgroups:l",    # with the process that waits; its cgroups must be unused
+    "systemd_set":        "unit:s socket:s",
     "write_id_maps":      "uid:s gid:s setgroups:s",      # text of the maps; setgroups "" leaves it alone
     "new_id_maps":        "uid:l gid:l",                  # newuidmap/newgidmap arguments
     "oom_score_adj":      "value:i",

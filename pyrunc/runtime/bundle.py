@@ -160,6 +160,14 @@ def facts(rootless: str | None) -> HostFacts:
     return found
 
 
+def with_systemd(facts: HostFacts) -> HostFacts:
+    """The same with what systemd says of itself, for containers whose cgroups it manages; HostError without one."""
+    from pyrunc.host.systemd import reach
+
+    rootless = facts["uid"] != 0 or not facts["initial_userns"]
+    return {**facts, "systemd": reach.facts(rootless=rootless)}
+
+
 def check_lower(isolation: Isolation, rootfs: str) -> None:
     """That the whole rootfs can be the lower directory of an overlay; SpecError otherwise."""
     found = mounts_below(rootfs, "root.path") if "rootfs" in isolation else []

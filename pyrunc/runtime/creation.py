@@ -137,6 +137,7 @@ class Creation:
             "annotations": dict(self.spec.get("annotations") or {}),
             "cgroups": self.plan.cgroups,
             "cgroup_manager": self.options.cgroup_manager,
+            "unit": self.plan.unit,
             "own_pid_namespace": self._has_own_pid_namespace(),
             "joined_mounts": self._joined_mounts(),
             "no_new_keyring": self.options.no_new_keyring,
@@ -162,6 +163,8 @@ class Creation:
         isolation = bundles.isolation(self.spec, options.isolation)
         bundles.check_lower(isolation, rootfs)
         self.facts = self._facts()
+        if options.cgroup_manager == "systemd":
+            self.facts = bundles.with_systemd(self.facts)
         request = bundles.request(
             self.record.id,
             bundle,
@@ -213,6 +216,7 @@ class Creation:
                 preserved = op.args[0]  # type: ignore[assignment]
         init = helper.Init(encode(program), stdio=self.options.stdio, preserve_fds=preserved)
         talk.init = init
+        context.cloner = init.pid
         if not talk.run(init, on_cloned, on_sync):
             raise talk.died()
         if self.options.console_socket:

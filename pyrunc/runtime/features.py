@@ -10,6 +10,7 @@ from pyrunc.host import seccomp
 from pyrunc.plan import capabilities, kernel, mount_options
 from pyrunc.plan.identity import KEEP_GROUPS
 from pyrunc.plan.security import SECCOMP_RECEIVER
+from pyrunc.plan.systemd import asked
 from pyrunc.runtime import version
 from pyrunc.spec import isolation
 from pyrunc.spec.unimplemented import NOT_IMPLEMENTED
@@ -22,7 +23,7 @@ HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 
 #: Annotations of config.json that change what the runtime does: an engine must not take them over from an image that
 #: somebody else has made.  A name that ends with a dot stands for all that begin with it (features.md).
-UNSAFE_ANNOTATIONS = (isolation.PREFIX, KEEP_GROUPS, SECCOMP_RECEIVER)
+UNSAFE_ANNOTATIONS = (isolation.PREFIX, asked.PREFIX, KEEP_GROUPS, SECCOMP_RECEIVER)
 
 
 def document() -> dict[str, Any]:
@@ -50,8 +51,8 @@ def _linux() -> dict[str, Any]:
         "cgroup": {
             "v1": True,
             "v2": True,
-            "systemd": False,
-            "systemdUser": False,
+            "systemd": True,
+            "systemdUser": True,
             "rdma": _implemented("linux.resources.rdma"),
         },
         "seccomp": {

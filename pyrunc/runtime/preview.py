@@ -32,7 +32,10 @@ def plan(
         isolation=wishes,
         cow_directories=bundles.cow_directories(spec, wishes, bundle),
     )
-    return create.create(spec, bundles.facts(rootless), request)
+    facts = bundles.facts(rootless)
+    if cgroup_manager == "systemd":
+        facts = bundles.with_systemd(facts)
+    return create.create(spec, facts, request)
 
 
 def text(of: Plan) -> str:

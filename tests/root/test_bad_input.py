@@ -466,10 +466,6 @@ def test_success_writes_nothing_to_the_log(box: Box, tmp_path: Path) -> None:
     assert not log.exists() or log.read_text() == ""
 
 
-def test_systemd_cgroups_are_not_implemented_yet(box: Box) -> None:
-    assert "systemd" in box.create_refused(flags=("--systemd-cgroup",))
-
-
 def test_a_container_can_be_made_after_each_failure(new_box: Callable[..., Box]) -> None:
     box = new_box("/no/such/file")
     box.create_refused()

@@ -106,7 +106,7 @@ def test_debug_shows_where_an_error_was_raised(raising: object, capfd: pytest.Ca
     assert lines[-1] == "pyrunc: it broke"
 
 
-@pytest.mark.parametrize("option", ["--systemd-cgroup", "--cgroup-manager=systemd"])
-def test_what_is_not_implemented_is_refused_by_name(option: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert lean.main([option, "state", "a"]) == 1
-    assert capfd.readouterr().err == f"pyrunc: {option}: not implemented by pyrunc yet\n"
+def test_two_cgroup_managers_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert lean.main(["--systemd-cgroup", "--cgroup-manager=disabled", "state", "a"]) == 1
+    expected = "--systemd-cgroup and --cgroup-manager=disabled contradict one another: give one of them"
+    assert capfd.readouterr().err == f"pyrunc: {expected}\n"

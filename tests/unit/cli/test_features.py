@@ -14,6 +14,7 @@ import pyrunc
 from pyrunc.cli import lean
 from pyrunc.host import seccomp
 from pyrunc.plan import capabilities, identity, kernel, mount_options, security
+from pyrunc.plan.systemd import asked
 from pyrunc.runtime import features
 from pyrunc.spec import isolation
 from pyrunc.spec.load import load_spec
@@ -72,7 +73,6 @@ def test_what_is_refused_is_not_listed(printed: Any) -> None:
     linux = printed["linux"]
     assert linux["intelRdt"]["enabled"] == ("linux.intelRdt" not in NOT_IMPLEMENTED)
     assert linux["cgroup"]["rdma"] == ("linux.resources.rdma" not in NOT_IMPLEMENTED)
-    assert lean.main(["--systemd-cgroup", "list"]) == int(not linux["cgroup"]["systemd"])
 
 
 def test_the_annotations_of_config_json_are_listed_with_their_syntax(printed: Any) -> None:
@@ -90,7 +90,7 @@ def test_an_annotation_that_the_runtime_obeys_is_unsafe_to_take_from_an_image(pr
     unsafe = printed["potentiallyUnsafeConfigAnnotations"]
     exact = [name for name in unsafe if not name.endswith(".")]
     prefixes = tuple(name for name in unsafe if name.endswith("."))
-    assert prefixes == (isolation.PREFIX,)
+    assert prefixes == (isolation.PREFIX, asked.PREFIX)
     assert all(key.startswith(prefixes) for key in isolation.KEYS)
     assert set(exact) == {identity.KEEP_GROUPS, security.SECCOMP_RECEIVER}
 
@@ -111,6 +111,8 @@ def test_nothing_of_runcs_is_missing(printed: Any) -> None:
     runc = json.loads(subprocess.run(["runc", "features"], capture_output=True, check=True).stdout)
     assert set(runc["hooks"]) <= set(printed["hooks"])
     assert set(runc["mountOptions"]) <= set(printed["mountOptions"])
+    assert {name for name, had in runc["linux"]["cgroup"].items() if had} <= printed["linux"]["cgroup"].keys()
+    assert all(printed["linux"]["cgroup"][name] for name, had in runc["linux"]["cgroup"].items() if had)
     for name in ("namespaces", "capabilities"):
         assert set(runc["linux"][name]) <= set(printed["linux"][name])
     for name in ("actions", "operators", "archs", "knownFlags"):
