@@ -157,3 +157,22 @@ with pyrunc.Sandbox(timeout=60) as box, pyrunc.Sandbox(timeout=60) as other:
     assert box.run(["true"]).returncode == 0
 """
     play(user, script)
+
+
+def test_what_a_killed_program_leaves_is_removed_by_the_next(user: User) -> None:
+    script = """
+import subprocess, sys
+root = os.environ["XDG_RUNTIME_DIR"] + "/pyrunc"
+def boxes():
+    return [name for name in os.listdir(root) if not name.startswith(".") or name.startswith(".owner-")]
+killed = "import os, pyrunc; box = pyrunc.Sandbox(workspace='/work', writable=True); os.kill(os.getpid(), 9)"
+with pyrunc.Sandbox() as box:
+    assert subprocess.run([sys.executable, "-c", killed]).returncode == -9
+    assert len(boxes()) == 4
+    other = "import pyrunc; pyrunc.Sandbox().close()"
+    assert subprocess.run([sys.executable, "-c", other]).returncode == 0
+    assert len(boxes()) == 2 and box.id in boxes(), boxes()
+    assert box.run(["true"]).returncode == 0
+assert boxes() == []
+"""
+    play(user, script)
