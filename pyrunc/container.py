@@ -19,7 +19,7 @@ from pyrunc.runtime import state as state_verb
 from pyrunc.runtime.creation import Options
 from pyrunc.runtime.exec import derive, override
 from pyrunc.runtime.repeated import Repeated
-from pyrunc.spec.jsontext import loads
+from pyrunc.spec.jsontext import dumps, loads
 from pyrunc.state import machine
 from pyrunc.state.store import Record
 
@@ -158,6 +158,20 @@ class Container:
         self,
         args: Sequence[str],
         *,
+    def update(self, resources: Mapping[str, Any], *, warn: Callable[[str], None] | None = None) -> None:
+        """Change limits: ``resources`` is as ``linux.resources`` of config.json, with what is to change in it.
+
+        Raises SpecError (with every violation), or OpFailed where the kernel refuses a value; nothing has changed then.
+        """
+        from pyrunc.runtime import update as verb
+
+        try:
+            text = dumps(resources)
+        except TypeError as error:
+            raise UsageError(f"resources: {error}") from None
+        given = verb.read(text.encode("utf-8", "surrogatepass"), "resources")
+        verb.update(self._root, self.id, given, warn=warn or _ignore)
+
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         user: tuple[int, int | None] | None = None,

@@ -29,6 +29,7 @@ CORPUS = [
     "delete --force ID",
     "pause ID",
     "resume ID",
+    "update --resources=FILE ID",
     # conmon, for podman and cri-o
     f"{PODMAN} create --bundle B --pid-file F ID",
     f"{PODMAN} create --bundle B --pid-file F --no-pivot --no-new-keyring --console-socket S ID",
@@ -55,6 +56,7 @@ CORPUS = [
     f"{NAMESPACE} delete --force ID",
     f"{NAMESPACE} pause ID",
     f"{NAMESPACE} resume ID",
+    f"{NAMESPACE} update --resources=- ID",
     f"{NAMESPACE} ps --format json ID",
     f"{NAMESPACE} state ID",
     "features",
@@ -83,6 +85,7 @@ CORPUS = [
     f"{CRIO} exec --process F ID",
     f"{CRIO} pause ID",
     f"{CRIO} resume ID",
+    f"{CRIO} update --resources - ID",
     # scripts and runc's own tests
     "run -b B ID",
     "run -b=B ID",
@@ -97,6 +100,9 @@ CORPUS = [
     "kill ID 0",
     "delete ID -f",
     "delete -f=false ID",
+    "update ID --memory -1 --memory-swap=-1 --memory-reservation 50M -m 1.5g",
+    "update --cpu-period 1 --cpu-quota -1 --cpu-burst 0 --cpu-share 2 --cpu-idle 1 ID --pids-limit -1 --plan",
+    "update -r - ID --cpuset-cpus 0-1 --cpuset-mems 0 --blkio-weight 10 --cpu-rt-period 1 --cpu-rt-runtime 1",
     "exec ID ls -l --color",
     "exec -t ID sh",
     "exec ID -- ls",
@@ -131,8 +137,9 @@ CORPUS = [
 
 #: Calls for commands of later versions, and lines that runc refuses too.
 REFUSED = [
-    "update --resources=FILE ID",
-    "update --resources - ID",
+    "update",
+    "update --memory",
+    "update --bogus 1 ID",
     "events --stats ID",
     "events --interval=5s ID",
     "checkpoint --image-path P --work-path W --leave-running --tcp-established --file-locks ID",

@@ -21,24 +21,33 @@ if TYPE_CHECKING:
     from pyrunc.plan.ops import Op
 
 
+class _Before:
+    """What a file said at first, and what has to be written, in this order, for it to say that again."""
+
+    __slots__ = ("content", "values")
+
+    def __init__(self, content: str) -> None:
+        self.content = content
+        self.values: list[str] = []
+
+
 def change(ops: Sequence[Op], keep: Callable[[], None]) -> None:
     """Perform the ops, and then ``keep``; OpFailed, or what ``keep`` raises, when the files are as they were.
 
     A file that could not be put back is told in the error's notes.
     """
-    written: dict[str, list[str]] = {}
+    noted: dict[str, _Before] = {}
     try:
-        _perform(ops, written)
+        _perform(ops, noted)
         keep()
     except BaseException as error:
-        for note in _put_back(written):
+        for text in _put_back(noted):
             if isinstance(error, PyruncError):
-                error.add(note)
+                error.add(text)
         raise
 
 
-def _perform(ops: Sequence[Op], written: dict[str, list[str]]) -> None:
-    """``written`` gets what has to be written to each file to put it back, oldest last."""
+def _perform(ops: Sequence[Op], noted: dict[str, _Before]) -> None:
     context = execute.Context(str, "", _no_warning)
     pending = list(ops)
     while pending:
@@ -46,7 +55,7 @@ def _perform(ops: Sequence[Op], written: dict[str, list[str]]) -> None:
         refusal: OpFailed | None = None
         for op in pending:
             for path, value in _writes(op):
-                _note(path, value, written)
+                _note(path, value, noted)
             try:
                 execute.execute(op, context)
             except OpFailed as error:
@@ -67,7 +76,7 @@ def _writes(op: Op) -> Iterator[tuple[str, str]]:
             yield args[2], args[3]
 
 
-def _note(path: str, value: str, written: dict[str, list[str]]) -> None:
+def _note(path: str, value: str, noted: dict[str, _Before]) -> None:
     if not files.exists(path):
         return  # the op itself knows what that means
     try:
@@ -76,14 +85,16 @@ def _note(path: str, value: str, written: dict[str, list[str]]) -> None:
         if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
             return  # a file that takes orders and says nothing, like memory.reclaim
         raise failure.op_failed(error, f"read {path}", op="cgroup_write", where="linux.resources") from error
+    entry = noted.setdefault(path, _Before(content))
     old = before(path.rpartition("/")[2], value, content)
-    if old not in written.setdefault(path, []):
-        written[path].insert(0, old)
+    if old not in entry.values:
+        entry.values.insert(0, old)  # a file that is written twice has its first value last
 
 
-def _put_back(written: dict[str, list[str]]) -> list[str]:
+def _put_back(noted: dict[str, _Before]) -> list[str]:
     """Returns what could not be put back, a text each."""
-    pending = [(path, value) for path, values in reversed(written.items()) for value in values]
+    changed = [path for path, entry in noted.items() if tree.read(path) != entry.content]
+    pending = [(path, value) for path in reversed(changed) for value in noted[path].values]
     while pending:
         failed: dict[tuple[str, str], str] = {}
         for path, value in pending:
