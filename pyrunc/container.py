@@ -12,7 +12,7 @@ import select
 from pyrunc.errors import StateError, UsageError
 from pyrunc.host import files
 from pyrunc.runtime import delete as delete_verb
-from pyrunc.runtime import joining, root
+from pyrunc.runtime import destroy, joining, root
 from pyrunc.runtime import kill as kill_verb
 from pyrunc.runtime import start as start_verb
 from pyrunc.runtime import state as state_verb
@@ -42,14 +42,22 @@ class Process:
 
     __slots__ = ("_lock", "_pidfd", "_status", "pid", "returncode")
 
-    def __init__(self, pid: int, pidfd: int) -> None:
+    def __init__(self, pid: int) -> None:
         import threading
 
         self.pid = pid
         self.returncode: int | None = None
-        self._pidfd = pidfd
+        self._pidfd = -1
         self._status: int | None = None
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, talk: Conversation) -> Process:
+        """The process of a conversation, which is closed."""
+        process = cls(talk.pid)
+        process._pidfd, talk.pidfd = talk.pidfd, -1
+        talk.close()
+        return process
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end, at most ``timeout`` seconds (TimeoutError).  Returns ``returncode``."""
@@ -117,8 +125,13 @@ class Container:
         )
         creation = Repeated(container._root, id, options, warn or _ignore)
         creation.create(os.path.abspath(bundle))
-        container.process = _child(creation.talk)
-        creation.record.close()
+        try:
+            container.process = Process.of(creation.talk)
+            creation.record.close()
+        except BaseException:
+            creation.talk.abort()
+            destroy.destroy(creation.record, creation.state, creation.warn)
+            raise
         return container
 
     def start(self) -> None:
@@ -145,19 +158,6 @@ class Container:
 
         verb.resume(self._root, self.id)
 
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit status of the container's program, -N for a signal; TimeoutError after ``timeout`` seconds.
-
-        Only the program that created the container can know it (StateError otherwise).
-        """
-        if self.process is None:
-            raise StateError("not a child of this program: its exit status goes to its parent", where=self.id)
-        return self.process.wait(timeout)
-
-    def exec(
-        self,
-        args: Sequence[str],
-        *,
     def update(self, resources: Mapping[str, Any], *, warn: Callable[[str], None] | None = None) -> None:
         """Change limits: ``resources`` is as ``linux.resources`` of config.json, with what is to change in it.
 
@@ -172,6 +172,19 @@ class Container:
         given = verb.read(text.encode("utf-8", "surrogatepass"), "resources")
         verb.update(self._root, self.id, given, warn=warn or _ignore)
 
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status of the container's program, -N for a signal; TimeoutError after ``timeout`` seconds.
+
+        Only the program that created the container can know it (StateError otherwise).
+        """
+        if self.process is None:
+            raise StateError("not a child of this program: its exit status goes to its parent", where=self.id)
+        return self.process.wait(timeout)
+
+    def exec(
+        self,
+        args: Sequence[str],
+        *,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         user: tuple[int, int | None] | None = None,
@@ -204,7 +217,11 @@ class Container:
         task = derive(base, changes, user, additional_gids, caps, warn or _ignore)
         stdio = [own if given is None else given for own, given in enumerate((stdin, stdout, stderr))]
         talk = joining.join(record, found, spec, task, warn=warn or _ignore, preserve_fds=preserve_fds, stdio=stdio)
-        return _child(talk)
+        try:
+            return Process.of(talk)
+        except BaseException:
+            talk.abort()
+            raise
 
     def delete(self, *, force: bool = False, warn: Callable[[str], None] | None = None) -> None:
         """Remove a stopped (or created, or with ``force`` any) container, and reap its process."""
@@ -219,10 +236,3 @@ def _ignore(_: str) -> None:
 
 def _default_root() -> str:
     return root.default()
-
-
-def _child(talk: Conversation) -> Process:
-    process = Process(talk.pid, talk.pidfd)
-    talk.pidfd = -1
-    talk.close()
-    return process
