@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 BEFORE = pytest.StashKey[dict[str, str]]()
+OPEN = pytest.StashKey[dict[int, str]]()
+
+#: A file's tests may leave as many descriptors open in their own process: what the runtime keeps for the next time.
+DESCRIPTORS = 4
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,6 +59,28 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             for line in left:
                 reporter.line(line, red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Note what this process has open before the first test of a file."""
+    if OPEN not in item.config.stash:
+        item.config.stash[OPEN] = residue.descriptors()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Fail the last test of a file whose tests have left more open than they may."""
+    yield
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    before = item.config.stash[OPEN]
+    del item.config.stash[OPEN]
+    after = residue.descriptors()
+    if len(after) - len(before) > DESCRIPTORS:
+        new = [f"{fd} {target}" for fd, target in after.items() if before.get(fd) != target]
+        pytest.fail("left open by the tests of this file:\n" + "\n".join(new), pytrace=False)
 
 
 def temporary_directories(config: pytest.Config) -> list[Path]:

@@ -15,7 +15,8 @@ import pytest
 import pyrunc
 from pyrunc.host import files
 from tests.support import interruptions
-from tests.support.interruptions import Interruption, children, descriptors
+from tests.support.interruptions import Interruption, children
+from tests.support.residue import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

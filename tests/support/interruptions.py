@@ -4,8 +4,6 @@ start of each function, in the files of the runtime."""
 from __future__ import annotations
 
 import contextlib
-import gc
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,16 +67,6 @@ def _site(frame: FrameType, event: str, called: object) -> Site | None:
     if event not in ("call", "c_return") or not code.co_filename.startswith(_FILES) or code.co_name == "__del__":
         return None
     return code.co_filename, code.co_qualname, frame.f_lineno, event, getattr(called, "__qualname__", "")
-
-
-def descriptors() -> dict[int, str]:
-    """What this process has open, once the objects that nobody has any more are gone."""
-    gc.collect()
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # that of the directory itself
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-    return found
 
 
 def children() -> set[int]:

@@ -1,5 +1,5 @@
 """What a run of the tests must not leave behind: mounts, cgroups, processes, state directories, users'
-sockets.
+sockets; and descriptors of the process that runs them.
 
 A snapshot is taken before the first test and after the last one.  A run owns what carries its token (every
 container id of the ``ids`` fixture does, every path below its temporary directory does).  Where the machine
@@ -9,6 +9,8 @@ new process and cgroup that bears the name of a container program.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 from pathlib import Path
 
@@ -36,6 +38,16 @@ def left_behind(before: dict[str, str], after: dict[str, str], marks: tuple[str,
         everything = strict and line.startswith(("mount:", "state:"))
         if everything or any(mark in line for mark in (*marks, *(NAMES if strict else ()))):
             found.append(line)
+    return found
+
+
+def descriptors() -> dict[int, str]:
+    """What this process has open, once the objects that nobody has any more are gone."""
+    gc.collect()
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the directory itself
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
     return found
 
 
