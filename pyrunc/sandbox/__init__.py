@@ -5,14 +5,15 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.sandbox.aio import AsyncSandbox
-    from pyrunc.sandbox.box import DEVNULL, PIPE, STDOUT, Sandbox
+    from pyrunc.sandbox.box import Sandbox
+    from pyrunc.sandbox.launch import DEVNULL, PIPE, STDOUT
     from pyrunc.sandbox.process import Process
     from pyrunc.sandbox.result import Completed
 
 _HOME = {
-    "DEVNULL": "box",
-    "PIPE": "box",
-    "STDOUT": "box",
+    "DEVNULL": "launch",
+    "PIPE": "launch",
+    "STDOUT": "launch",
     "AsyncSandbox": "aio",
     "Completed": "result",
     "Process": "process",

@@ -5,34 +5,31 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from io import FileIO
 
-from pyrunc.errors import OpFailed, SpecError, UsageError
-from pyrunc.plan import held
+from pyrunc.errors import OpFailed, SpecError
 from pyrunc.runtime import root as roots
 from pyrunc.sandbox import arguments, base, files, spec, values
 from pyrunc.sandbox.config import valid
 from pyrunc.sandbox.holder import Holder
+from pyrunc.sandbox.launch import Launch
+from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.refusal import told
-from pyrunc.sandbox.run import Run, as_bytes, named
-from pyrunc.sandbox.streams import Stdio
+from pyrunc.sandbox.run import Run, as_bytes
 from pyrunc.spec.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Any, Self, Unpack
 
+    from pyrunc.sandbox.launch import Streams
     from pyrunc.sandbox.process import Process
     from pyrunc.sandbox.result import Completed
     from pyrunc.sandbox.run import Wishes
     from pyrunc.spec.types import Spec
 
     Path = str | os.PathLike[str]
-
-#: For the streams of ``popen``: the numbers of subprocess.
-PIPE, STDOUT, DEVNULL = -1, -2, -3
 
 #: Bytes that ``read`` takes of a file unless told otherwise.
 READ_LIMIT = 64 << 20
@@ -125,53 +122,44 @@ class Sandbox:
     def prepare(self, argv: Sequence[Path], wishes: Wishes) -> Run:
         return Run(self._holder, argv, wishes, timeout=self._wanted.timeout, max_output=self._wanted.max_output)
 
-    def popen(
-        self,
-        argv: Sequence[Path],
-        *,
-        stdin: int = DEVNULL,
-        stdout: int = DEVNULL,
-        stderr: int = DEVNULL,
-        env: Mapping[str, str | None] | None = None,
-        cwd: Path | None = None,
-    ) -> Process:
+    def popen(self, argv: Sequence[Path], **wishes: Unpack[Streams]) -> Process:
         """Start a program; returns when it was executed.
 
-        Each stream is PIPE, DEVNULL or a descriptor of this program, which the program gets; ``stderr`` may be STDOUT.
+        ``stdin``, ``stdout``, ``stderr``: PIPE, DEVNULL (the default) or a descriptor of this program, which the new
+        one gets; ``stderr`` may be STDOUT.  ``env`` and ``cwd`` are as for ``run``.
         Nobody limits its time or its output.  Raises as ``run``.
         """
-        task = spec.process(self._holder.spec, argv, env=env, cwd=cwd)
-        stdio = Stdio(self._holder.uid)
-        try:
-            wanted = (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
-            ours = [_stream(stdio, name, fd) for name, fd in wanted]
-            process, _ = self._holder.start(task["args"], held.program(task, null=stdio.null), stdio.theirs)
-            stdio.take()
-        finally:
-            stdio.close()
-        process.stdin, process.stdout, process.stderr = (
-            None if fd < 0 else FileIO(fd, mode) for fd, mode in zip(ours, ("wb", "rb", "rb"), strict=True)
-        )
-        return process
+        with self.launch(argv, wishes) as launch:
+            with launch.starting() as starting:
+                starting.wait()
+            return launch.process(starting)
+
+    def launch(self, argv: Sequence[Path], wishes: Streams) -> Launch:
+        return Launch(self._holder, argv, wishes)
 
     def write(self, path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
         """Make a file, or replace what is in it, as the sandbox's user; str is written in UTF-8.
 
         ``path`` is as the sandbox sees it, a relative one below its working directory; ``mode`` is for a new file.
         """
-        content = data.encode() if isinstance(data, str) else named("data", data, as_bytes)
-        files.write(self._holder, path, content, mode)
+        content = named("data", data, as_bytes)
+        opening = files.to_write(self._holder, path, mode)
+        files.replace(_opened(opening), opening.path, content)
 
     def read(self, path: Path, *, max_bytes: int | str = READ_LIMIT) -> bytes:
         """What is in a file, as the sandbox's user sees it; HostError when that is more than ``max_bytes``.
 
         Only of regular files: a FIFO or a device that a program has put there instead is refused.
         """
-        return files.read(self._holder, path, named("max_bytes", max_bytes, values.amount))
+        limit = named("max_bytes", max_bytes, values.amount)
+        opening = files.to_read(self._holder, path)
+        return files.content(_opened(opening), opening.path, limit)
 
     def listdir(self, path: Path = ".", *, max_entries: int = ENTRY_LIMIT) -> list[str]:
         """The names in a directory, sorted; HostError when there are more than ``max_entries``."""
-        return files.listdir(self._holder, path, named("max_entries", max_entries, values.whole))
+        limit = named("max_entries", max_entries, values.whole)
+        opening = files.to_list(self._holder, path)
+        return files.names(_opened(opening), opening.path, limit)
 
     def diff(self, *, max_entries: int = ENTRY_LIMIT) -> list[Any]:
         """What has changed in its private files, as ``pyrunc diff`` tells it: objects with ``path`` and ``kind``.
@@ -230,19 +218,10 @@ def configuration(wanted: arguments.Arguments, root: str, *, cgroups: bool = Tru
     return spec.build(wanted, base.find(wanted, root, cgroups=cgroups), uid=os.geteuid(), gid=os.getegid())
 
 
-def _stream(stdio: Stdio, name: str, wanted: int) -> int:
-    """Add a stream of ``popen``; our end of its pipe, -1 without one."""
-    if wanted == PIPE:
-        return stdio.pipe_in() if name == "stdin" else stdio.pipe_out()
-    if wanted == DEVNULL:
-        stdio.add_null()
-    elif wanted == STDOUT and name == "stderr":
-        stdio.given(stdio.theirs[1])
-    elif isinstance(wanted, int) and wanted >= 0:
-        stdio.given(wanted)
-    else:
-        raise UsageError(f"{name}={wanted!r}: expected PIPE, DEVNULL or a file descriptor")
-    return -1
+def _opened(opening: files.Opening) -> int:
+    with opening.starting() as starting:
+        starting.wait()
+    return opening.opened(starting)
 
 
 def _ignore(_: str) -> None:

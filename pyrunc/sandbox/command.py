@@ -9,7 +9,7 @@ import time
 from pyrunc.errors import UsageError
 from pyrunc.host import foreground
 from pyrunc.sandbox import box, spec, values
-from pyrunc.sandbox.run import named
+from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.shares import MODES
 from pyrunc.spec.jsontext import dumps_pretty
 

@@ -1,16 +1,19 @@
 """Files of a running sandbox, read and written from outside.
 
 A short-lived process of the sandbox opens them, with the sandbox's own eyes and rights, and hands the descriptor
-over: no path of it is ever walked by this program.
+over: no path of it is ever walked by this program.  So each of ``to_read``, ``to_write`` and ``to_list`` asks for such
+a process, and what it has sent goes to ``content``, ``replace`` or ``names``, which close it.
 """
 
 from __future__ import annotations
 
 import posix
 
-from pyrunc.errors import HostError, UsageError
+from pyrunc.errors import HostError
 from pyrunc.plan import held
 from pyrunc.sandbox import values
+from pyrunc.sandbox.problems import named
+from pyrunc.sandbox.starting import Starting
 from pyrunc.sandbox.streams import Stdio
 
 TYPE_CHECKING = False
@@ -19,15 +22,62 @@ if TYPE_CHECKING:
 
     from pyrunc.sandbox.holder import Holder
 
+    Path = str | os.PathLike[str]
+
 #: Neither a FIFO nor a lease makes an open with O_NONBLOCK wait; a terminal must not become ours.
 _SAFELY = posix.O_NONBLOCK | posix.O_NOCTTY
 _CHUNK = 1 << 20
 
 
-def read(holder: Holder, path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """A regular file; HostError when it has more than ``max_bytes``."""
-    name = _path(path)
-    fd = _open(holder, name, posix.O_RDONLY)
+class Opening:
+    """A file on its way; ``path`` as it was given."""
+
+    __slots__ = ("_first", "_program", "path")
+
+    def __init__(self, holder: Holder, path: Path, flags: int, mode: int = 0, *, directory: bool = False) -> None:
+        self.path = named("path", path, values.host_path)
+        self._first = holder.first
+        cwd = holder.spec["process"]["cwd"]
+        self._program = held.opening(cwd, self.path, flags | _SAFELY, mode, directory=directory)
+
+    def starting(self) -> Starting:
+        """Ask for the process that opens it."""
+        stdio = Stdio(None)
+        try:
+            for _ in range(3):
+                stdio.add_null()
+            return Starting(self._first, [self.path], self._program, stdio.theirs)
+        finally:
+            stdio.close()
+
+    def opened(self, starting: Starting) -> int:
+        """The descriptor that it has sent."""
+        if starting.sent < 0:
+            raise HostError("was not opened: its opener was killed", where=self.path)
+        return starting.sent
+
+
+def to_read(holder: Holder, path: Path) -> Opening:
+    return Opening(holder, path, posix.O_RDONLY)
+
+
+def to_write(holder: Holder, path: Path, mode: object) -> Opening:
+    """``mode`` is for a new file."""
+    return Opening(holder, path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, named("mode", mode, _mode))
+
+
+def to_list(holder: Holder, path: Path) -> Opening:
+    return Opening(holder, path, posix.O_RDONLY | posix.O_DIRECTORY, directory=True)
+
+
+def _mode(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0o777:
+        raise ValueError("expected 0 to 0o777")
+    return value
+
+
+def content(fd: int, path: str, max_bytes: int) -> bytes:
+    """Of a regular file; HostError when it has more than ``max_bytes``."""
     parts: list[bytes] = []
     left = max_bytes
     try:
@@ -35,68 +85,41 @@ def read(holder: Holder, path: str | os.PathLike[str], max_bytes: int) -> bytes:
         while part := posix.read(fd, min(left + 1, _CHUNK)):
             left -= len(part)
             if left < 0:
-                raise HostError(f"has more than {max_bytes} bytes", where=name, hint="raise max_bytes")
+                raise HostError(f"has more than {max_bytes} bytes", where=path, hint="raise max_bytes")
             parts.append(part)
     except OSError as error:
-        raise _failed(error, name) from None
+        raise _failed(error, path) from None
     finally:
         posix.close(fd)
     return b"".join(parts)
 
 
-def write(holder: Holder, path: str | os.PathLike[str], data: bytes, mode: int) -> None:
-    """Make or replace the content of a regular file; ``mode`` is for a new one."""
-    name = _path(path)
-    if not 0 <= mode <= 0o777:
-        raise UsageError(f"mode=0o{mode:o}: expected 0 to 0o777")
-    fd = _open(holder, name, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, mode)
+def replace(fd: int, path: str, data: bytes) -> None:
+    """Write all of a regular file."""
     view = memoryview(data)
     try:
         while view:
             view = view[posix.write(fd, view[:_CHUNK]) :]
     except OSError as error:
-        raise _failed(error, name) from None
+        raise _failed(error, path) from None
     finally:
         posix.close(fd)
 
 
-def listdir(holder: Holder, path: str | os.PathLike[str], max_entries: int) -> list[str]:
-    """The names in a directory, sorted; HostError when there are more than ``max_entries``."""
-    name = _path(path)
-    fd = _open(holder, name, posix.O_RDONLY | posix.O_DIRECTORY, directory=True)
+def names(fd: int, path: str, max_entries: int) -> list[str]:
+    """Those in a directory, sorted; HostError when there are more than ``max_entries``."""
     try:
-        names: list[str] = []
+        found: list[str] = []
         with posix.scandir(fd) as entries:
             for entry in entries:
-                if len(names) == max_entries:
-                    raise HostError(f"has more than {max_entries} entries", where=name, hint="raise max_entries")
-                names.append(entry.name)
-        return sorted(names)
+                if len(found) == max_entries:
+                    raise HostError(f"has more than {max_entries} entries", where=path, hint="raise max_entries")
+                found.append(entry.name)
+        return sorted(found)
     except OSError as error:
-        raise _failed(error, name) from None
+        raise _failed(error, path) from None
     finally:
         posix.close(fd)
-
-
-def _path(path: str | os.PathLike[str]) -> str:
-    try:
-        return values.host_path(path)
-    except ValueError as error:
-        raise UsageError(f"path={path!r}: {error}") from None
-
-
-def _open(holder: Holder, path: str, flags: int, mode: int = 0, *, directory: bool = False) -> int:
-    program = held.opening(holder.spec["process"]["cwd"], path, flags | _SAFELY, mode, directory=directory)
-    stdio = Stdio(None)
-    try:
-        for _ in range(3):
-            stdio.add_null()
-        _, fd = holder.start([path], program, stdio.theirs)
-    finally:
-        stdio.close()
-    if fd < 0:
-        raise HostError("was not opened: its opener was killed", where=path)
-    return fd
 
 
 def _failed(error: OSError, path: str) -> HostError:

@@ -22,15 +22,12 @@ from pyrunc.runtime.creation import Options
 from pyrunc.sandbox import owner
 from pyrunc.sandbox.first import FirstProcess
 from pyrunc.sandbox.making import Making
-from pyrunc.sandbox.starting import Starting
 from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from pyrunc.plan.ops import Op
-    from pyrunc.sandbox.process import Process
     from pyrunc.spec.types import Spec
     from pyrunc.state.store import State
 
@@ -96,19 +93,6 @@ class Holder:
         self.first.take(talk.init.socket, partial(_kill, self.state))
         talk.close()
         self.record.close()
-
-    def start(
-        self, args: list[str], program: list[Op], stdio: Sequence[int], deadline: float | None = None
-    ) -> tuple[Process, int]:
-        """Let a new process run ``program``; returns when that has been executed, or has come to its end.
-
-        The second of the result is a descriptor that the program has sent, -1 without one.  Raises OpFailed,
-        HostError, StateError when the sandbox has ended, TimedOut.
-        """
-        with Starting(self.first, args, program, stdio, deadline) as starting:
-            starting.wait()
-        assert starting.process is not None
-        return starting.process, starting.sent
 
     def kill(self) -> None:
         """Kill the first process, and with it all others.  ``close`` has to follow."""

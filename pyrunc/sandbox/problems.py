@@ -49,3 +49,11 @@ def shown(value: object) -> str:
 def item(name: str, key: object) -> str:
     """How an entry of a dict is called: ``files["data.csv"]``."""
     return f"{name}[{shown(getattr(key, '__fspath__', lambda: key)())}]"
+
+
+def named(name: str, value: object, parse: Callable[[object], Value]) -> Value:
+    """What ``parse`` makes of one argument; UsageError with its name where it refuses."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise UsageError(f"{name}={shown(value)}: {error}") from None

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import time
 
-from pyrunc.errors import PyruncError, StateError, UsageError
+from pyrunc.errors import PyruncError, StateError
 from pyrunc.plan import held
 from pyrunc.sandbox import spec, values
+from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.result import Completed, Usage
-from pyrunc.sandbox.starting import TimedOut
+from pyrunc.sandbox.starting import Starting, TimedOut
 from pyrunc.sandbox.streams import Stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
-    from typing import Self, TypedDict, TypeVar
+    from typing import Self, TypedDict
 
     from pyrunc.sandbox.holder import Holder
     from pyrunc.sandbox.process import Process
     from pyrunc.sandbox.streams import Callback
 
     Path = str | os.PathLike[str]
-    Value = TypeVar("Value")
 
     class Wishes(TypedDict, total=False):
         """The keyword arguments of ``run``, but for ``check``."""
@@ -107,11 +107,22 @@ class Run:
 
     def start(self) -> bool:
         """Have the program executed; False when the deadline came first."""
-        self._ooms = self._holder.oom_kills()
         try:
-            self.process, _ = self._holder.start(self.args, self._program, self.stdio.theirs, self.deadline)
+            with self.starting() as starting:
+                starting.wait()
         except TimedOut:
-            self.late = True
+            return self.started(None)
+        return self.started(starting)
+
+    def starting(self) -> Starting:
+        """Ask for the program."""
+        self._ooms = self._holder.oom_kills()
+        return Starting(self._holder.first, self.args, self._program, self.stdio.theirs, self.deadline)
+
+    def started(self, starting: Starting | None) -> bool:
+        """What came of that, None when the deadline came first; whether the program was executed."""
+        self.process = starting.process if starting else None
+        self.late = starting is None
         self._executed = time.monotonic()
         self.stdio.close_theirs()
         return not self.late
@@ -235,14 +246,9 @@ def _encoded(value: object, encoding: str) -> bytes:
 
 
 def as_bytes(value: object) -> bytes:
+    """str is written in UTF-8."""
+    if isinstance(value, str):
+        return _encoded(value, "utf-8")
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise ValueError("expected bytes or str")
-
-
-def named(name: str, value: object, parse: Callable[[object], Value]) -> Value:
-    """What ``parse`` makes of one argument; UsageError with its name where it refuses."""
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise UsageError(f"{name}={value!r}: {error}") from None

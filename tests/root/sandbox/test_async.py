@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 import pyrunc
 from pyrunc import AsyncSandbox
-from pyrunc.sandbox import PIPE, STDOUT
-from tests.root.sandboxes import members, sh
+from pyrunc.sandbox import PIPE, STDOUT, starting, workers
+from pyrunc.sandbox.holder import Holder
+from tests.root.sandboxes import eventually, members, sh
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
     from typing import Any
 
+    from pyrunc import Completed
+    from tests.root.sandboxes import Sandboxes
+
 pytestmark = pytest.mark.needs("root", "seccomp", "libseccomp")
+
+
+#: Ends when there is a file with the name go.
+UNTIL_TOLD = sh("echo up; until [ -e go ]; do sleep 0.02; done; echo fine")
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
@@ -57,10 +66,9 @@ def test_many_tasks_share_one_box_and_have_their_own(root: Path) -> None:
             return bytes((await box.run(["echo", str(number)])).stdout)
 
     async def scene() -> None:
-        async with AsyncSandbox(root=root) as box:
-            started = time.monotonic()
-            results = await asyncio.gather(*(box.run(sh(f"sleep 0.5; echo {n}")) for n in range(20)))
-            assert time.monotonic() - started < 5
+        async with AsyncSandbox(root=root, workspace="/work", timeout=60) as box:
+            together = "touch {0}; while [ $(ls | wc -l) -lt 20 ]; do sleep 0.02; done; echo {0}"
+            results = await asyncio.gather(*(box.run(sh(together.format(n))) for n in range(20)))
             assert [result.stdout for result in results] == [f"{n}\n".encode() for n in range(20)]
         assert await asyncio.gather(*map(alone, range(10))) == [f"{n}\n".encode() for n in range(10)]
 
@@ -70,13 +78,10 @@ def test_many_tasks_share_one_box_and_have_their_own(root: Path) -> None:
 
 def test_the_loop_goes_on_while_a_program_runs(root: Path) -> None:
     async def scene() -> None:
-        async with AsyncSandbox(root=root) as box:
-            run = asyncio.create_task(box.run(["sleep", "0.5"]))
-            ticks = 0
-            while not run.done():
-                await asyncio.sleep(0.01)
-                ticks += 1
-            assert ticks > 10
+        async with AsyncSandbox(root=root, workspace="/work", timeout=60) as box:
+            run = asyncio.create_task(box.run(UNTIL_TOLD))
+            await box.write("go", b"")
+            assert (await run).stdout == b"up\nfine\n"
 
     play(scene())
 
@@ -96,15 +101,18 @@ def test_a_cancelled_run_is_over_when_the_cancellation_comes_through(root: Path)
     async def scene() -> None:
         async with AsyncSandbox(root=root) as box:
             before = set(os.listdir("/proc/self/fd"))
-            for pause in (0, 0.0005, 0.001, 0.002, 0.005, 0.2):
+            for turns in range(12):
                 task = asyncio.create_task(box.run(sh("setsid sleep 1000 & sleep 1000")))
-                await asyncio.sleep(pause)
+                await turn(turns)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-            # One that was cancelled before its program was executed is ended by the thread that does that.
-            while members(box.box):
-                await asyncio.sleep(0.01)
+            task, up = started(box, sh("setsid sleep 1000 & echo up; sleep 1000"))
+            await up.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert members(box.box) == []
             assert (await box.run(["true"])).returncode == 0
             assert set(os.listdir("/proc/self/fd")) <= before
 
@@ -113,31 +121,47 @@ def test_a_cancelled_run_is_over_when_the_cancellation_comes_through(root: Path)
 
 def test_a_cancelled_run_does_not_end_another(root: Path) -> None:
     async def scene() -> None:
-        async with AsyncSandbox(root=root) as box:
-            other = asyncio.create_task(box.run(sh("sleep 0.7; echo fine")))
-            await asyncio.sleep(0.2)
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(box.run(sh("sleep 1000 & sleep 1000")), 0.2)
-            assert (await other).stdout == b"fine\n"
+        async with AsyncSandbox(root=root, workspace="/work", timeout=60) as box:
+            other, up = started(box, UNTIL_TOLD)
+            await up.wait()
+            one, up = started(box, sh("sleep 1000 & echo up; sleep 1000"))
+            await up.wait()
+            one.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await one
+            await box.write("go", b"")
+            assert (await other).stdout == b"up\nfine\n"
             assert members(box.box) == []
 
     play(scene())
 
 
-def test_a_cancelled_creation_leaves_nothing(root: Path) -> None:
+def test_a_cancelled_creation_leaves_nothing(sandboxes: Sandboxes, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = Holder.create
+
     async def scene() -> None:
-        for pause in (0, 0.001, 0.003, 0.006):
-            task = asyncio.create_task(AsyncSandbox.open(root=root))
-            await asyncio.sleep(pause)
-            task.cancel()
-            try:
-                box = await task
-            except asyncio.CancelledError:
-                continue
-            await box.close()
+        task = asyncio.create_task(AsyncSandbox.open(root=root))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        loop, begun, cancelled = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def late(holder: Holder, data: bytes, *, cgroup_manager: str) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            assert cancelled.wait(60)
+            create(holder, data, cgroup_manager=cgroup_manager)
+
+        monkeypatch.setattr(Holder, "create", late)
+        task = asyncio.create_task(AsyncSandbox.open(root=root))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        cancelled.set()
 
     play(scene())
-    assert [name for name in os.listdir(root) if not name.startswith(".")] == []
+    eventually(lambda: not threads())
+    assert sandboxes.containers() == []
 
 
 def test_a_callback_that_raises_ends_the_run(root: Path) -> None:
@@ -165,8 +189,11 @@ def test_popen_has_streams_of_asyncio(root: Path) -> None:
                 process.stdin.close()
                 assert await process.wait() == 0
             other = await box.popen(["sleep", "1000"])
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(other.wait(), 0.05)
+            waiting = asyncio.create_task(other.wait())
+            await turn(2)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
             other.kill()
             assert await other.wait() == other.returncode == -9
             await box.kill()
@@ -184,21 +211,82 @@ def test_nothing_is_left_of_it(root: Path) -> None:
             await asyncio.gather(*(box.run(["true"]) for _ in range(50)))
             assert set(os.listdir("/proc/self/fd")) == before
 
-    threads = threading.active_count()
     play(scene())
-    assert threading.active_count() == threads
+    eventually(lambda: not threads())
 
 
 def test_a_cancelled_start_does_not_end_one_that_has_just_begun(root: Path) -> None:
     async def scene() -> None:
         async with AsyncSandbox(root=root) as box:
-            for number in range(40):
+            for turns in range(20):
                 first = asyncio.create_task(box.run(["sleep", "1000"]))
-                await asyncio.sleep(number / 20_000)
+                await turn(turns)
                 first.cancel()
-                second = asyncio.create_task(box.run(sh("sleep 0.02; echo fine")))
+                second = asyncio.create_task(box.run(["echo", "fine"]))
                 with pytest.raises(asyncio.CancelledError):
                     await first
                 assert (await second).stdout == b"fine\n"
 
     play(scene())
+
+
+def test_the_executor_of_the_loop_is_left_to_others(root: Path) -> None:
+    class Refusing(ThreadPoolExecutor):
+        def submit(self, *_: Any, **__: Any) -> Any:
+            raise AssertionError
+
+    async def scene() -> None:
+        asyncio.get_running_loop().set_default_executor(Refusing())
+        async with AsyncSandbox(root=root, workspace="/work", timeout=60) as box:
+            await box.write("file", b"x")
+            assert await box.read("file") == b"x"
+            assert await box.listdir() == ["file"]
+            assert len(await box.diff()) == 1
+            assert (await box.run(["sleep", "1000"], timeout=0.05)).timed_out
+            async with await box.popen(["cat"]):
+                await box.kill()
+
+    play(scene())
+
+
+def test_many_boxes_that_do_not_answer_hold_up_neither_the_loop_nor_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PYRUNC_TEST_BOXES=500 for the long version."""
+    monkeypatch.setattr(starting, "SECONDS", 5)
+    count = int(os.environ.get("PYRUNC_TEST_BOXES", "40"))
+
+    async def held_up(box: AsyncSandbox) -> None:
+        os.kill(box.box.pid, signal.SIGSTOP)
+        with pytest.raises(pyrunc.HostError, match=r"within 5 s: the first process of the sandbox does not answer"):
+            await box.read("/etc/passwd")
+        os.kill(box.box.pid, signal.SIGCONT)
+
+    async def scene() -> None:
+        boxes = await asyncio.gather(*(AsyncSandbox.open(root=root, network=True) for _ in range(count)))
+        assert len(threads()) <= workers.LIMIT
+        waiting = [asyncio.create_task(held_up(box)) for box in boxes[1:]]
+        await turn(3)
+        assert (await boxes[0].run(["echo", "fine"])).stdout == b"fine\n"
+        assert not any(task.done() for task in waiting)
+        assert len(threads()) <= 1
+        await asyncio.gather(*waiting)
+        await asyncio.gather(*(box.close() for box in boxes))
+
+    play(scene())
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "pyrunc"]
+
+
+async def turn(count: int) -> None:
+    """Let the loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def started(box: AsyncSandbox, argv: list[str]) -> tuple[asyncio.Task[Completed], asyncio.Event]:
+    """A run, and what is set when it has written something."""
+    up = asyncio.Event()
+    return asyncio.create_task(box.run(argv, on_stdout=lambda _: up.set())), up

@@ -44,7 +44,7 @@ def test_files_have_limits_and_reasons(box: Sandbox) -> None:
         box.write("/usr/x", b"")
     with pytest.raises(pyrunc.UsageError, match="mode"):
         box.write("x", b"", mode=0o4755)
-    with pytest.raises(pyrunc.UsageError, match="path=''"):
+    with pytest.raises(pyrunc.UsageError, match='path=""'):
         box.read("")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 
 import pyrunc
 from pyrunc.host import helper
-from pyrunc.sandbox import PIPE
+from pyrunc.sandbox import PIPE, starting
 from tests.root.sandboxes import children, eventually, members, python, sh
 
 if TYPE_CHECKING:
@@ -107,6 +108,39 @@ def test_a_box_that_cannot_fork_any_more_says_so(sandboxes: Sandboxes) -> None:
     processes[0].kill()
     processes[0].wait(timeout=20)
     assert box.run(["true"]).returncode == 0
+
+
+def test_a_start_that_is_held_up_ends_with_its_cause(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kill(-1) meets all but the caller and the first process, and so each new one on its way to execve."""
+    monkeypatch.setattr(starting, "SECONDS", 1)
+    before = sorted(os.listdir("/proc/self/fd"))
+    stopper = box.popen(["sh", "-c", "while :; do kill -STOP -1; done 2>/dev/null"])
+
+    def held_up() -> bool:
+        try:
+            with box.popen(["true"]) as process:
+                process.kill()  # too late for it: it was stopped behind its execve
+        except pyrunc.HostError as error:
+            assert str(error).startswith("true: was not started within 1 s: its process was stopped, by another")  # noqa: PT017
+            return True
+        return False
+
+    eventually(held_up)
+    eventually(lambda: members(box) == [stopper.pid])
+    box.kill()
+    assert box.run(["echo", "alive"]).stdout == b"alive\n"
+    stopper.wait()
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_first_process_that_does_not_answer_is_named(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "SECONDS", 0.2)
+    os.kill(box.pid, signal.SIGSTOP)
+    with pytest.raises(pyrunc.HostError, match="the first process of the sandbox does not answer"):
+        box.run(["touch", "/work/late"])
+    os.kill(box.pid, signal.SIGCONT)
+    assert box.run(["true"], timeout=30).returncode == 0
+    assert box.listdir() == []
 
 
 def test_a_fork_bomb_ends_at_its_timeout(box: Sandbox) -> None:

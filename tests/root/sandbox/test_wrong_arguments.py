@@ -24,7 +24,7 @@ pytestmark = pytest.mark.needs("root", "seccomp", "libseccomp")
         ("true", {}, "argv="),
         (["true", 1], {}, r"argv\[1\]="),
         (["true"], {"timeout": -1}, "timeout=-1"),
-        (["true"], {"max_output": "lots"}, "max_output='lots'"),
+        (["true"], {"max_output": "lots"}, 'max_output="lots"'),
         (["true"], {"cwd": "relative"}, "cwd="),
         (["true"], {"env": {"A=B": "1"}}, r'env\["A=B"\]'),
         (["true"], {"input": 5}, "input=5"),

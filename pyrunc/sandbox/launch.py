@@ -1,0 +1,113 @@
+"""``popen``: a program with streams of the caller's choice, until it runs and is a ``Process``."""
+
+from __future__ import annotations
+
+import fcntl
+from io import FileIO
+
+from pyrunc.errors import UsageError
+from pyrunc.plan import held
+from pyrunc.sandbox import spec
+from pyrunc.sandbox.starting import Starting
+from pyrunc.sandbox.streams import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self, TypedDict
+
+    from pyrunc.sandbox.holder import Holder
+    from pyrunc.sandbox.process import Process
+
+    Path = str | os.PathLike[str]
+
+    class Streams(TypedDict, total=False):
+        """The keyword arguments of ``popen``."""
+
+        stdin: int
+        stdout: int
+        stderr: int
+        env: Mapping[str, str | None] | None
+        cwd: Path | None
+
+
+#: The numbers of subprocess.
+PIPE, STDOUT, DEVNULL = -1, -2, -3
+
+_NAMES = ("stdin", "stdout", "stderr")
+_WISHES = frozenset((*_NAMES, "env", "cwd"))
+_EXPECTED = "expected PIPE, DEVNULL or a file descriptor"
+
+
+class Launch:
+    """As a context manager it closes what nobody has taken."""
+
+    __slots__ = ("_holder", "_ours", "_stdio", "_task")
+
+    def __init__(self, holder: Holder, argv: Sequence[Path], wishes: Streams) -> None:
+        """UsageError names what is wrong; TypeError for an argument that there is not."""
+        unknown = wishes.keys() - _WISHES
+        if unknown:
+            raise TypeError(f"popen() got an unexpected keyword argument {min(unknown)!r}")
+        self._holder = holder
+        self._task = spec.process(holder.spec, argv, env=wishes.get("env"), cwd=wishes.get("cwd"))
+        wanted = [_checked(name, wishes.get(name, DEVNULL)) for name in _NAMES]
+        self._stdio = Stdio(holder.uid)
+        try:
+            self._ours = [self._add(name, fd) for name, fd in zip(_NAMES, wanted, strict=True)]
+        except BaseException:
+            self._stdio.close()
+            raise
+
+    def _add(self, name: str, wanted: int) -> int:
+        """Our end of the pipe, -1 without one."""
+        if wanted == PIPE:
+            return self._stdio.pipe_in() if name == "stdin" else self._stdio.pipe_out()
+        if wanted == DEVNULL:
+            self._stdio.add_null()
+        elif wanted == STDOUT:
+            self._stdio.given(self._stdio.theirs[1])
+        else:
+            self._stdio.given(wanted)
+        return -1
+
+    def starting(self) -> Starting:
+        """Ask for the program."""
+        task = self._task
+        return Starting(self._holder.first, task["args"], held.program(task, null=self._stdio.null), self._stdio.theirs)
+
+    def process(self, starting: Starting) -> Process:
+        """The program that was executed, with this program's ends of its pipes."""
+        process = starting.process
+        assert process is not None
+        self._stdio.take()
+        process.stdin, process.stdout, process.stderr = (
+            None if fd < 0 else FileIO(fd, mode) for fd, mode in zip(self._ours, ("wb", "rb", "rb"), strict=True)
+        )
+        return process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stdio.close()
+
+
+def _checked(name: str, wanted: object) -> int:
+    """What a stream is to be; UsageError unless it can be that."""
+    if isinstance(wanted, int) and not isinstance(wanted, bool):
+        if wanted in (PIPE, DEVNULL) or (wanted == STDOUT and name == "stderr"):
+            return wanted
+        if wanted >= 0:
+            try:
+                fcntl.fcntl(wanted, fcntl.F_GETFD)
+            except (OSError, OverflowError):
+                raise UsageError(f"{name}={wanted}: this program has no such file descriptor open") from None
+            return wanted
+    elif callable(getattr(wanted, "fileno", None)):
+        raise UsageError(f"{name}={wanted!r}: {_EXPECTED}; of a file that is its fileno()")
+    raise UsageError(f"{name}={wanted!r}: {_EXPECTED}")
