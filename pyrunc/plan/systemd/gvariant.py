@@ -255,7 +255,8 @@ class _Reader:
                 end = complete_type(wanted, at)
                 parts.append(wanted[at:end])
                 at = end
-        signature, values = "", list[Any]()
+        signature = ""
+        values: list[Any] = []
         while not self.take(")"):
             if values:
                 self.expect(",")

@@ -49,6 +49,13 @@ def user() -> HostFacts:
     return {**root_v2(), "uid": 1000, "gid": 1000, "caps": 0, "subuids": ids, "subgids": ids}
 
 
+def with_systemd(facts: HostFacts, *, user: bool = False, version: int = 252) -> HostFacts:
+    """The same where the systemd of the host, or of the user 1000, manages cgroups."""
+    group = "/user.slice/user-1000.slice/user@1000.service" if user else ""
+    socket = "/run/user/1000/bus" if user else "/run/dbus/system_bus_socket"
+    return {**facts, "systemd": {"user": user, "version": version, "socket": socket, "control_group": group}}
+
+
 def request(**changes: object) -> Request:
     found: Request = {
         "id": "golden",

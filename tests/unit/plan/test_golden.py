@@ -59,6 +59,20 @@ def test_the_plan_writes_every_resource(version: str) -> None:
     compare(describe.text(create(spec, facts, hosts.request())), GOLDEN / f"resources.{version}.txt")
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_plan_for_systemd_has_the_properties_and_the_files(version: str) -> None:
+    spec = load_spec((ROOT / "bundles/minimal/config.json").read_bytes())
+    spec["linux"]["resources"] = json.loads((GOLDEN / f"resources.{version}.json").read_text())
+    spec["linux"]["cgroupsPath"] = "machine-a.slice:libpod:golden"
+    spec["annotations"] = {"org.systemd.property.TimeoutStopSec": "5"}
+    facts = hosts.with_systemd(hosts.root_v1() if version == "v1" else hosts.root_v2())
+    if version == "v1":
+        for name in ("hugetlb", "net_cls", "net_prio", "rdma"):
+            facts["cgroup"]["mounts"][name] = f"/sys/fs/cgroup/{name}"
+    found = create(spec, facts, hosts.request(cgroup_manager="systemd"))
+    compare(describe.text(found), GOLDEN / f"resources.systemd.{version}.txt")
+
+
 def test_inside_a_user_namespace_sources_and_devices_are_opened_on_the_host_side() -> None:
     found = plan("userns", hosts.root_v2())
     stages = dict(zip((op.name for op in found.ops), describe.stages(found), strict=False))
