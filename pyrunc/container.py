@@ -25,7 +25,7 @@ from pyrunc.state.store import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from pyrunc.runtime.conversation import Conversation
@@ -171,6 +171,27 @@ class Container:
             raise UsageError(f"resources: {error}") from None
         given = verb.read(text.encode("utf-8", "surrogatepass"), "resources")
         verb.update(self._root, self.id, given, warn=warn or _ignore)
+
+    def stats(self) -> dict[str, Any]:
+        """What it uses now: ``cpu``, ``memory``, ``pids``, ``blkio``… as the ``data`` of ``pyrunc events --stats``."""
+        from pyrunc.runtime import events as verb
+
+        data: dict[str, Any] = verb.stats(self._root, self.id)["data"]
+        return data
+
+    def events(self, interval: float = 5.0, *, warn: Callable[[str], None] | None = None) -> Iterator[dict[str, Any]]:
+        """The documents of ``pyrunc events``, statistics every ``interval`` seconds, until the container ends."""
+        from pyrunc.runtime import events as verb
+
+        if not interval > 0:
+            raise UsageError(f"interval: {interval!r} is not more than 0 seconds")
+        return verb.stream(self._root, self.id, interval, warn=warn or _ignore)
+
+    def oom_kills(self) -> int:
+        """How many of its processes the kernel has killed because memory was at its limit, so far."""
+        from pyrunc.runtime import events as verb
+
+        return verb.oom_kills(self._root, self.id)
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status of the container's program, -N for a signal; TimeoutError after ``timeout`` seconds.

@@ -179,6 +179,10 @@ COMMANDS: Final = {
         Command("pause", "stop all processes of a container", ID, 1, 1),
         Command("resume", "let the processes of a paused container go on", ID, 1, 1),
         Command("update", "change the limits of a container", ID, 1, 1, UPDATE),
+        Command("events", "print what a container uses, and when it runs out of memory", ID, 1, 1, (
+            Option("interval", "", "text", "TIME", "between two statistics, as 5s or 100ms", "5s"),
+            Option("stats", "", "flag", "", "print statistics once, and exit"),
+        )),
         Command("diff", "list a container's changes in its private layers", ID, 1, 1, (
             _format("text", "json"),
         )),

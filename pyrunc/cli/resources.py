@@ -81,4 +81,30 @@ def _all(fd: int, name: str) -> bytes:
     return b"".join(parts)
 
 
-VERBS: dict[str, Callable[[Line], int]] = {"pause": pause, "resume": resume, "update": update}
+def events(line: Line) -> int:
+    from pyrunc.runtime import events as verb
+    from pyrunc.spec.jsontext import dumps
+
+    interval = _interval(str(line.options["interval"]))
+    root, id = arguments.root(line), line.arguments[0]
+    if line.options["stats"]:
+        out(dumps(verb.stats(root, id)) + "\n")
+        return 0
+    for event in verb.stream(root, id, interval, warn=arguments.warner(line)):
+        out(dumps(event) + "\n")
+    return 0
+
+
+def _interval(text: str) -> float:
+    from pyrunc.cli import durations
+
+    try:
+        interval = durations.seconds(text)
+    except ValueError:
+        raise UsageError(f'invalid value "{text}" for flag -interval: parse error', hint="as 5s or 100ms") from None
+    if interval <= 0:
+        raise UsageError("duration interval must be greater than 0")
+    return interval
+
+
+VERBS: dict[str, Callable[[Line], int]] = {"pause": pause, "resume": resume, "update": update, "events": events}

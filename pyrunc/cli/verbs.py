@@ -152,7 +152,7 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "delete": delete,
     "exec": exec_,
     "sandbox": sandbox,
-    **dict.fromkeys(("pause", "resume", "update"), _resources),
+    **dict.fromkeys(("pause", "resume", "update", "events"), _resources),
     **dict.fromkeys(("diff", "commit"), _changes),
     **dict.fromkeys(("list", "ps", "spec", "validate", "plan", "features"), _reports),
 }

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from pyrunc.runtime.creation import Options
 
+#: The exit status of a process that SIGKILL has ended.
+KILLED = 128 + 9
+
 
 def run(
     *,
@@ -49,6 +52,8 @@ def run(
         if detach:
             return 0
         status = attached.attend(talk)
+        if status == KILLED:
+            _report_oom(creation, warn)
         if keep:
             destroy.stop(creation.state)
         else:
@@ -57,6 +62,17 @@ def run(
     finally:
         talk.close()
         record.close()
+
+
+def _report_oom(creation: Creation, warn: Callable[[str], None]) -> None:
+    """Who sees the status alone cannot tell this from a kill."""
+    from pyrunc.host.cgroups import oom
+
+    kills = oom.kills(creation.state["cgroups"])
+    if kills:
+        limit = ((creation.spec.get("linux") or {}).get("resources") or {}).get("memory", {}).get("limit", 0)
+        reason = f" (linux.resources.memory.limit is {limit})" if limit > 0 else ""
+        warn(f"the kernel's OOM killer has ended {kills} of the container's processes{reason}")
 
 
 def _discard(creation: Creation, warn: Callable[[str], None]) -> None:

@@ -62,6 +62,9 @@ CORPUS = [
     "features",
     # go-runc, others
     "list --format=json",
+    "events --stats ID",
+    "events --interval=5s ID",
+    "events ID --interval 100ms",
     "ps --format table ID",
     "run --bundle B ID",
     "run --bundle B --pid-file F -no-subreaper ID",  # one dash, literally
@@ -140,8 +143,8 @@ REFUSED = [
     "update",
     "update --memory",
     "update --bogus 1 ID",
-    "events --stats ID",
-    "events --interval=5s ID",
+    "events",
+    "events --stats ID more",
     "checkpoint --image-path P --work-path W --leave-running --tcp-established --file-locks ID",
     "checkpoint --help",
     "restore --lsm-mount-context",

@@ -1,0 +1,83 @@
+"""What the OOM killer does in a container: how often it struck, and the moment when it does.
+
+kernel: cgroup-v1/memory.rst "OOM Control", cgroup-v2.rst "memory.events".
+"""
+
+from __future__ import annotations
+
+import posix
+import select
+
+from pyrunc.errors import HostError
+from pyrunc.host import failure, files
+from pyrunc.host.cgroups import tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def kills(cgroups: Mapping[str, str]) -> int:
+    """How many processes of the container it has killed so far; on v1 from Linux 4.13 on, without cgroups below."""
+    return _kills(tree.read(_file(cgroups)))
+
+
+def _file(cgroups: Mapping[str, str]) -> str:
+    return cgroups["memory"] + "/memory.oom_control" if "memory" in cgroups else cgroups.get("", "") + "/memory.events"
+
+
+def _kills(text: str) -> int:
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
+
+
+class Watch:
+    """``fd`` is to be polled for ``events``; then ``struck`` says whether it was that.
+
+    HostError where there is no memory controller.
+    """
+
+    __slots__ = ("_file", "_kills", "_path", "_v1", "events", "fd")
+
+    def __init__(self, cgroups: Mapping[str, str]) -> None:
+        self.fd = self._file = -1
+        self._v1 = "memory" in cgroups
+        self._path = _file(cgroups)
+        try:
+            self._file = posix.open(self._path, posix.O_RDONLY | posix.O_CLOEXEC)
+            self._kills = _kills(posix.pread(self._file, 4096, 0).decode())
+            if self._v1:
+                self._register()
+            else:
+                self.fd, self.events = self._file, select.POLLPRI
+        except OSError as error:
+            self.close()
+            hint = "" if files.exists(self._path) else "its cgroup does not have the memory controller"
+            raise HostError(f"no OOM events: {failure.reason(error)}", where=self._path, hint=hint) from error
+
+    def _register(self) -> None:
+        """The kernel is told which eventfd(2) to signal for which file."""
+        self.fd, self.events = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK), select.POLLIN
+        tree.write(files.parent(self._path) + "/cgroup.event_control", f"{self.fd} {self._file}")
+
+    def struck(self) -> bool:
+        """Whether there was no memory left since the last call.  It need not have been polled before: what the kernel
+        signals late can be seen already."""
+        if self._v1:
+            return self._signalled()
+        try:
+            before, self._kills = self._kills, _kills(posix.pread(self._file, 4096, 0).decode())
+        except OSError:  # ENODEV: the cgroup is gone
+            return False
+        return self._kills > before
+
+    def _signalled(self) -> bool:
+        try:
+            posix.eventfd_read(self.fd)
+        except BlockingIOError:
+            return False
+        return files.exists(self._path)  # the removal of the cgroup is an event, too
+
+    def close(self) -> None:
+        for fd in {self.fd, self._file} - {-1}:
+            posix.close(fd)
+        self.fd = self._file = -1
