@@ -55,6 +55,8 @@ def make_directories(path: str, mode: int) -> None:
         if not is_directory(path):
             raise NotADirectoryError(20, posix.strerror(20), path) from None
     except FileNotFoundError:
+        if is_directory(parent(path)):
+            raise  # a file system where nobody makes any, such as procfs
         make_directories(parent(path), 0o777)
         make_directories(path, mode)
 

@@ -67,6 +67,7 @@ class AsyncSandbox:
 
     async def run(self, argv: Sequence[Path], *, check: bool = False, **wishes: Unpack[Wishes]) -> Completed:
         """As ``Sandbox.run``; the callbacks are called in the event loop's thread, and are not awaited."""
+        wanted = named("check", check, values.flag)
         run = self.box.prepare(argv, wishes)
         try:
             if await started(run):
@@ -76,7 +77,7 @@ class AsyncSandbox:
             await settled(partial(run.__exit__, type(error), error, None))
             raise
         run.stdio.close()
-        return result.check() if check else result
+        return result.check() if wanted else result
 
     async def popen(self, argv: Sequence[Path], **wishes: Unpack[Streams]) -> AsyncProcess:
         """As ``Sandbox.popen``, with streams of asyncio where PIPE was asked for."""

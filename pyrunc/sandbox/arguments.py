@@ -5,14 +5,13 @@ What comes out of here is checked and normal, so that ``spec`` only has to write
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.sandbox import shares, values
 from pyrunc.sandbox.problems import Problems, item
 from pyrunc.sandbox.shares import Share
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
     from typing import TypeAlias
 
@@ -119,9 +118,9 @@ def read(
     * ``tmp``: a /tmp of the box's own.  ``workspace``: an empty directory of the box's user, where programs start.
     * ``files`` and ``mounts``: paths of the host, files or directories, to paths inside; read-only, or ``(path,
       "rw")``, or ``(path, "cow")`` for a copy that only this box sees.  Owners and modes are those of the host.
-    * ``memory`` (with swap), ``pids`` (the box itself takes one), ``cpus``: limits; an ordinary user needs a cgroup
-      that was given to it.  Unless they are None, memory is 1g and pids 512 where root has the controller; elsewhere
-      pids is RLIMIT_NPROC where the box has a user namespace of its own (from Linux 5.14 on).
+    * ``memory`` (with swap), ``pids`` (at least 2: the box itself takes one), ``cpus``: limits; an ordinary user needs
+      a cgroup that was given to it.  Unless they are None, memory is 1g and pids 512 where root has the controller;
+      elsewhere pids is RLIMIT_NPROC where the box has a user namespace of its own (from Linux 5.14 on).
     * ``network``: the host's instead of none.  With it come the host's services on local addresses and its
       abstract Unix sockets.
     * ``user``: who programs in the box are.  For root's boxes that is a user of the host, too, unless ``userns``.
@@ -139,7 +138,7 @@ def read(
     made.shares = shares.read(problems, files, mounts)
     made.defaults = frozenset(name for name, value in (("memory", memory), ("pids", pids)) if value == DEFAULT)
     made.memory = None if memory in (None, DEFAULT) else take("memory", memory, values.memory, 0)
-    made.pids = None if pids in (None, DEFAULT) else take("pids", pids, values.whole, 0)
+    made.pids = None if pids in (None, DEFAULT) else take("pids", pids, values.processes, 0)
     made.cpus = None if cpus is None else take("cpus", cpus, values.quota, 0)
     made.network = take("network", network, values.flag, False)
     made.uid, made.gid = take("user", user, values.user, (DEFAULT_USER, DEFAULT_USER))
@@ -157,10 +156,9 @@ def read(
 
 
 def _rootfs(value: object) -> str:
-    path = values.host_path(value)
-    if path == HOST and isinstance(value, str):
+    if isinstance(value, str) and value == HOST:
         return HOST
-    path = os.path.abspath(path)
+    path = values.absolute(value)
     if path == "/":
         raise ValueError(f'would show the box the whole host; name another directory, or "{HOST}"')
     return path

@@ -6,14 +6,14 @@ import atexit
 import os
 import weakref
 
-from pyrunc.errors import OpFailed, SpecError
+from pyrunc.errors import HostError, OpFailed, SpecError
 from pyrunc.runtime import root as roots
 from pyrunc.sandbox import arguments, base, files, spec, values
 from pyrunc.sandbox.config import valid
 from pyrunc.sandbox.holder import Holder
 from pyrunc.sandbox.launch import Launch
 from pyrunc.sandbox.problems import named
-from pyrunc.sandbox.refusal import told
+from pyrunc.sandbox.refusal import of_host, told
 from pyrunc.sandbox.run import Run, as_bytes
 from pyrunc.spec.jsontext import dumps, loads
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     Path = str | os.PathLike[str]
 
+CGROUP_MANAGERS = ("cgroupfs", "systemd", "disabled")
 #: Bytes that ``read`` takes of a file unless told otherwise.
 READ_LIMIT = 64 << 20
 #: What ``listdir`` and ``diff`` tell unless told otherwise.
@@ -63,16 +64,24 @@ class Sandbox:
 
         Raises UsageError that names every wrong argument, SpecError, OpFailed, HostError; nothing is left behind then.
         """
+        place = named("root", root, _root)
+        named("cgroup_manager", cgroup_manager, _manager)
+        named("warn", warn, _callback)
         self._wanted = read(wanted)
-        place = roots.default() if root is None else os.path.abspath(root)
-        config = configuration(self._wanted, place, cgroups=cgroup_manager != "disabled")
+        try:
+            config = configuration(self._wanted, place, cgroups=cgroup_manager != "disabled")
+            self._create(config, place, cgroup_manager, warn or _ignore)
+        except HostError as error:
+            raise of_host(error, place) from None
+
+    def _create(self, config: Spec, root: str, cgroup_manager: str, warn: Callable[[str], None]) -> None:
         try:
             plain, data = valid(config)
-            self._holder = Holder(place, plain, warn or _ignore)
+            self._holder = Holder(root, plain, warn)
             self._holder.create(data, cgroup_manager=cgroup_manager)
             _alive.add(self)
         except (SpecError, OpFailed) as error:
-            raise told(error, config) from None
+            raise told(error, self._wanted, config) from None
         except BaseException:
             self.close()
             raise
@@ -113,11 +122,12 @@ class Sandbox:
 
         Raises UsageError, StateError when the sandbox has ended, OpFailed when the program cannot be executed.
         """
+        wanted = named("check", check, values.flag)
         with self.prepare(argv, wishes) as run:
             if run.start():
                 run.serve()
             result = run.result()
-        return result.check() if check else result
+        return result.check() if wanted else result
 
     def prepare(self, argv: Sequence[Path], wishes: Wishes) -> Run:
         return Run(self._holder, argv, wishes, timeout=self._wanted.timeout, max_output=self._wanted.max_output)
@@ -125,8 +135,8 @@ class Sandbox:
     def popen(self, argv: Sequence[Path], **wishes: Unpack[Streams]) -> Process:
         """Start a program; returns when it was executed.
 
-        ``stdin``, ``stdout``, ``stderr``: PIPE, DEVNULL (the default) or a descriptor of this program, which the new
-        one gets; ``stderr`` may be STDOUT.  ``env`` and ``cwd`` are as for ``run``.
+        ``stdin``, ``stdout``, ``stderr``: PIPE, DEVNULL (the default), or a file or descriptor of this program, which
+        the new one gets; ``stderr`` may be STDOUT.  ``env`` and ``cwd`` are as for ``run``.
         Nobody limits its time or its output.  Raises as ``run``.
         """
         with self.launch(argv, wishes) as launch:
@@ -222,6 +232,22 @@ def _opened(opening: files.Opening) -> int:
     with opening.starting() as starting:
         starting.wait()
     return opening.opened(starting)
+
+
+def _root(value: object) -> str:
+    return roots.default() if value is None else values.absolute(value)
+
+
+def _manager(value: object) -> str:
+    if not isinstance(value, str) or value not in CGROUP_MANAGERS:
+        raise ValueError(f"expected {', '.join(CGROUP_MANAGERS)}")
+    return value
+
+
+def _callback(value: object) -> object:
+    if value is not None and not callable(value):
+        raise ValueError("expected a function that takes a str")
+    return value
 
 
 def _ignore(_: str) -> None:

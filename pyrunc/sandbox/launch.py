@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+from functools import partial
 from io import FileIO
 
-from pyrunc.errors import UsageError
 from pyrunc.plan import held
 from pyrunc.sandbox import spec
+from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.starting import Starting
 from pyrunc.sandbox.streams import Stdio
 
@@ -16,19 +17,22 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-    from typing import Self, TypedDict
+    from typing import Protocol, Self, TypedDict
 
     from pyrunc.sandbox.holder import Holder
     from pyrunc.sandbox.process import Process
 
     Path = str | os.PathLike[str]
 
+    class HasFileno(Protocol):
+        def fileno(self) -> int: ...
+
     class Streams(TypedDict, total=False):
         """The keyword arguments of ``popen``."""
 
-        stdin: int
-        stdout: int
-        stderr: int
+        stdin: int | HasFileno
+        stdout: int | HasFileno
+        stderr: int | HasFileno
         env: Mapping[str, str | None] | None
         cwd: Path | None
 
@@ -38,7 +42,6 @@ PIPE, STDOUT, DEVNULL = -1, -2, -3
 
 _NAMES = ("stdin", "stdout", "stderr")
 _WISHES = frozenset((*_NAMES, "env", "cwd"))
-_EXPECTED = "expected PIPE, DEVNULL or a file descriptor"
 
 
 class Launch:
@@ -53,7 +56,7 @@ class Launch:
             raise TypeError(f"popen() got an unexpected keyword argument {min(unknown)!r}")
         self._holder = holder
         self._task = spec.process(holder.spec, argv, env=wishes.get("env"), cwd=wishes.get("cwd"))
-        wanted = [_checked(name, wishes.get(name, DEVNULL)) for name in _NAMES]
+        wanted = [named(name, wishes.get(name, DEVNULL), partial(_stream, name)) for name in _NAMES]
         self._stdio = Stdio(holder.uid)
         try:
             self._ours = [self._add(name, fd) for name, fd in zip(_NAMES, wanted, strict=True)]
@@ -97,17 +100,15 @@ class Launch:
         self._stdio.close()
 
 
-def _checked(name: str, wanted: object) -> int:
-    """What a stream is to be; UsageError unless it can be that."""
-    if isinstance(wanted, int) and not isinstance(wanted, bool):
-        if wanted in (PIPE, DEVNULL) or (wanted == STDOUT and name == "stderr"):
-            return wanted
-        if wanted >= 0:
-            try:
-                fcntl.fcntl(wanted, fcntl.F_GETFD)
-            except (OSError, OverflowError):
-                raise UsageError(f"{name}={wanted}: this program has no such file descriptor open") from None
-            return wanted
-    elif callable(getattr(wanted, "fileno", None)):
-        raise UsageError(f"{name}={wanted!r}: {_EXPECTED}; of a file that is its fileno()")
-    raise UsageError(f"{name}={wanted!r}: {_EXPECTED}")
+def _stream(name: str, value: object) -> int:
+    """What a stream is to be; ValueError unless it can be that."""
+    if value in (PIPE, DEVNULL) or (value == STDOUT and name == "stderr"):
+        return int(value)
+    found = value.fileno() if hasattr(value, "fileno") else value
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise ValueError("expected PIPE, DEVNULL, a file or its descriptor")
+    try:
+        fcntl.fcntl(found, fcntl.F_GETFD)
+    except (OSError, OverflowError):
+        raise ValueError("this program has no such file descriptor open") from None
+    return found

@@ -12,6 +12,7 @@ import select
 import time
 from _struct import unpack
 
+from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.result import Usage
 
 TYPE_CHECKING = False
@@ -87,7 +88,7 @@ class Process:
         return self.returncode
 
     def _ends(self, timeout: float | None) -> bool:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + named("timeout", timeout, _seconds)
         while self.returncode is None:
             with self._lock:
                 if self._report < 0:
@@ -124,10 +125,11 @@ class Process:
 
     def send_signal(self, signal: int) -> None:
         """Send a signal to the program alone; nothing happens when it has ended."""
+        number = named("signal", signal, _number)
         with self._lock:
             if self._pidfd >= 0:
                 try:
-                    _signal.pidfd_send_signal(self._pidfd, signal)
+                    _signal.pidfd_send_signal(self._pidfd, number)
                 except ProcessLookupError:
                     return
 
@@ -163,6 +165,19 @@ class Process:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.args!r}: {'running' if self.returncode is None else self.returncode}>"
+
+
+def _seconds(value: object) -> float:
+    """0 and less: as it is now."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # NaN
+        raise ValueError("expected seconds, or None")
+    return float(value)
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _signal.NSIG:
+        raise ValueError("expected the number of a signal, or 0")
+    return int(value)
 
 
 def pid_behind(pidfd: int) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from pyrunc.errors import PyruncError, StateError
 from pyrunc.plan import held
@@ -73,10 +74,9 @@ class Run:
         unknown = wishes.keys() - _WISHES
         if unknown:
             raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
-        self._encoding = named("encoding", wishes.get("encoding"), _encoding) or (
-            "utf-8" if wishes.get("text") else None
-        )
-        self._errors = named("errors", wishes.get("errors", "replace"), _error_handler)
+        text = named("text", wishes.get("text", False), values.flag)
+        self._encoding = named("encoding", wishes.get("encoding"), _encoding) or ("utf-8" if text else None)
+        self._errors = named("errors", wishes.get("errors", "replace"), partial(_error_handler, self._encoding))
         for name in ("on_stdout", "on_stderr"):
             named(name, wishes.get(name), _callback)
         if wishes.get("timeout") is not None:
@@ -91,10 +91,10 @@ class Run:
             self._feed(wishes.get("input"))
             self.stdio.capture(max_output, wishes.get("on_stdout"))
             self.stdio.capture(max_output, wishes.get("on_stderr"))
+            self._program = held.program(task, null=self.stdio.null)
         except BaseException:
             self.stdio.close()
             raise
-        self._program = held.program(task, null=self.stdio.null)
 
     def _feed(self, given: bytes | str | None) -> None:
         if given is None:
@@ -215,13 +215,16 @@ def _encoding(value: object) -> str | None:
     import codecs
 
     try:
-        return codecs.lookup(value).name
+        found = codecs.lookup(value)
     except LookupError:
         raise ValueError("no such encoding") from None
+    if not found._is_text_encoding:  # rot13, base64 and the like
+        raise ValueError("no encoding of text")
+    return found.name
 
 
-def _error_handler(value: object) -> str:
-    if value == "replace":
+def _error_handler(encoding: str | None, value: object) -> str:
+    if value == "replace" and encoding in (None, "utf-8"):
         return "replace"
     import codecs
 
@@ -229,6 +232,10 @@ def _error_handler(value: object) -> str:
         codecs.lookup_error(value)  # type: ignore[arg-type]
     except (LookupError, TypeError):
         raise ValueError("no such way to handle errors of an encoding") from None
+    try:
+        codecs.decode(b"", encoding or "utf-8", str(value))
+    except UnicodeError:
+        raise ValueError(f"not for {encoding}, which does not go on after an error") from None
     return str(value)
 
 

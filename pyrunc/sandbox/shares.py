@@ -5,8 +5,6 @@ Only what the arguments say: whether the sources exist is looked up in ``base``.
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.sandbox import values
 from pyrunc.sandbox.problems import item
 
@@ -78,7 +76,7 @@ def _share(problems: Problems, where: str, source: object, value: object, direct
         problems.add(where, value, _EXPECTED)
         return None
     before = len(problems.lines)
-    host = problems.take(where, source, values.host_path, "")
+    host = problems.take(where, source, values.absolute, "")
     place = problems.take(where, destination, values.place, "")
     if not isinstance(mode, str) or mode not in MODES:
         problems.add(where, value, f"there is no mode {mode!r}; there are {', '.join(MODES)}")
@@ -86,7 +84,7 @@ def _share(problems: Problems, where: str, source: object, value: object, direct
         problems.add(where, value, "a path that is copied on write cannot contain a colon")
     if len(problems.lines) > before:
         return None
-    return Share(where, os.path.abspath(host), place, mode, directory=directory)
+    return Share(where, host, place, mode, directory=directory)
 
 
 def check(problems: Problems, shares: Sequence[Share], taken: dict[str, str]) -> None:

@@ -34,6 +34,8 @@ _UMASK = 0o022
 _MASKED = ("/proc/pressure",)
 #: A box's pseudo terminals: the kernel has a number of them for all (kernel.pty.max, 4096).
 _TERMINALS = 256
+#: What can be gone through, but is no list of words in an order.
+_NO_LISTS = (str, bytes, bytearray, dict, set, frozenset)
 #: Both limits, for every program, as far as this process may have that much itself.
 RLIMITS = {
     "RLIMIT_NOFILE": 1024,
@@ -79,10 +81,11 @@ def process(
     """
     problems = Problems()
     task: Process = {**spec["process"]}
-    if isinstance(argv, (str, bytes)) or not hasattr(argv, "__iter__") or not argv:
-        problems.add("argv", argv, "expected a list: the program and its arguments")
+    words = [] if isinstance(argv, _NO_LISTS) or not hasattr(argv, "__iter__") else list(argv)
+    if words:
+        task["args"] = [problems.take(f"argv[{at}]", word, _word, "") for at, word in enumerate(words)]
     else:
-        task["args"] = [problems.take(f"argv[{at}]", word, _word, "") for at, word in enumerate(argv)]
+        problems.add("argv", argv, "expected a list: the program and its arguments")
     if env:
         task["env"] = merge(spec["process"].get("env") or (), args.environment(problems, env))
     if cwd is not None:

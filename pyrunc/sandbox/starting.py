@@ -186,7 +186,7 @@ class _Overdue(HostError):
 
 def _failure(program: list[Op], message: helper.Message) -> PyruncError:
     if message.op == _NO_OP or message.op >= len(program):
-        hint = "pids may be too small" if message.detail == "fork" else ""
+        hint = "pids, or nproc of rlimits, may be too small" if message.detail == "fork" else ""
         if message.errno == ETOOMANYREFS:
             hint = IN_FLIGHT
         return HostError(reason(message.detail, message.errno), hint=hint)

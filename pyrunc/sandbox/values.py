@@ -1,9 +1,12 @@
 """How one value of an argument is read: a function takes what was given and returns what the config needs.
 
-Each raises ValueError with what it expected; whoever calls adds the argument's name.  Nothing here looks at the host.
+Each raises ValueError with what it expected; whoever calls adds the argument's name.  Nothing here looks at the host,
+but for this program's working directory.
 """
 
 from __future__ import annotations
+
+import os
 
 from pyrunc.plan.kernel import RLIMITS
 from pyrunc.spec.mount_checks import normal
@@ -57,6 +60,15 @@ def host_path(value: object) -> str:
     if not isinstance(found, str) or not found:
         raise ValueError("expected a path")
     return text(found)
+
+
+def absolute(value: object) -> str:
+    """A path of the host; relative ones are below the working directory of this program."""
+    found = host_path(value)
+    try:
+        return os.path.abspath(found)
+    except FileNotFoundError:
+        raise ValueError("is relative, and the working directory of this program has gone") from None
 
 
 def box_path(value: object) -> str:
@@ -125,6 +137,14 @@ def whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
         raise ValueError("expected a whole number, at least 1")
     return value
+
+
+def processes(value: object) -> int:
+    """A number of processes of which the first takes one."""
+    count = whole(value)
+    if count == 1:
+        raise ValueError("expected at least 2: the first process of the box takes one, and each program another")
+    return count
 
 
 def quota(value: object) -> int:

@@ -118,7 +118,7 @@ def test_too_many_changes_are_refused_by_the_limit(sandboxes: Sandboxes) -> None
     assert box.diff(max_entries=count) == box.diff()
     with pytest.raises(HostError, match=rf"more than {count - 1} changes\b"):
         box.diff(max_entries=count - 1)
-    with pytest.raises(UsageError, match="max_entries='x'"):
+    with pytest.raises(UsageError, match='max_entries="x"'):
         box.diff(max_entries="x")  # type: ignore[arg-type]
     assert len(os.listdir("/proc/self/fd")) == before
 

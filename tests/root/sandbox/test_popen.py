@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import pyrunc
 from pyrunc.sandbox import DEVNULL, PIPE, STDOUT
 from tests.root.sandboxes import members, sh
 
@@ -40,8 +39,14 @@ def test_popen_takes_descriptors_and_signals(box: Sandbox, tmp_path: Path) -> No
     assert process.wait(timeout=20) == -15
     assert (tmp_path / "out").read_bytes() == b"there\n"
     process.terminate()  # it has ended: nobody is met
-    with pytest.raises(pyrunc.UsageError, match="stdin=-2"):
-        box.popen(["true"], stdin=STDOUT)
+
+
+def test_popen_takes_files(box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("from a file\n")
+    with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "w") as out:
+        assert box.popen(["cat"], stdin=source, stdout=out).wait(timeout=20) == 0
+        out.write("more\n")
+    assert (tmp_path / "out").read_text() == "from a file\nmore\n"
 
 
 def test_kill_ends_what_runs_and_keeps_the_box(box: Sandbox) -> None:

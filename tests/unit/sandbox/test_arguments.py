@@ -65,6 +65,10 @@ def said(**given: Any) -> list[str]:
         ({"files": {"a": "/x"}, "mounts": {"b": "//x/."}}, 'mounts["b"]="/x": is the place of files["a"] already'),
         ({"pids": 0}, "pids=0: expected a whole number, at least 1"),
         ({"pids": 1.5}, "pids=1.5: expected a whole number, at least 1"),
+        (
+            {"pids": 1},
+            "pids=1: expected at least 2: the first process of the box takes one, and each program another",
+        ),
         ({"cpus": "1"}, 'cpus="1": expected a number of CPUs like 1.5'),
         ({"cpus": 0.001}, "cpus=0.001: too little: at least 0.01"),
         ({"network": "host"}, 'network="host": expected True or False'),
