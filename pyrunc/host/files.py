@@ -70,6 +70,17 @@ def real_path(path: str) -> str:
         posix.close(fd)
 
 
+def open_private(path: str) -> int:
+    """A descriptor of a file of this user alone, made if there is none, whatever the umask; to be read and written."""
+    fd = held(posix.open, path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+    try:
+        posix.fchmod(fd, 0o600)
+    except BaseException:
+        posix.close(fd)
+        raise
+    return fd
+
+
 def held(call: Callable[..., T], *arguments: object, **named: object) -> T:
     """What ``call`` returns, a descriptor say, for ``fd = held(posix.open, …)`` with a ``try`` on the next line.
 

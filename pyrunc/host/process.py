@@ -34,6 +34,17 @@ def _stat(pid: int) -> list[str] | None:
     return text[text.rindex(b")") + 2 :].decode("ascii").split()
 
 
+def file_system_ids(pid: int) -> tuple[int, int]:
+    """Uid and gid, as this process's user namespace has them, of what it makes (proc_pid_status(5))."""
+    fd = files.held(posix.open, f"/proc/{pid}/status", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        text = posix.read(fd, 4096)
+    finally:
+        posix.close(fd)
+    fields = text[text.index(b"\nUid:") :].split(maxsplit=10)
+    return int(fields[4]), int(fields[9])
+
+
 def start_time(pid: int) -> int | None:
     """Clock ticks from boot to its start (field 22 of proc_pid_stat(5)); None without such a process."""
     fields = _stat(pid)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from pyrunc.host.mount_users import Place
 
-    #: Absolute directory, path below it, S_IF* kind, device, inode, when it was made in ns (0: the file system does not
-    #: say); device and inode are 0 where they are not known, and then it was made at that time or later
-    Entry = tuple[str, str, int, int, int, int]
+    #: Absolute directory, path below it; type and mode, uid, gid with which it is made; device, inode, when it was made
+    #: in ns (0: the file system does not say).  Device and inode are 0 where they are not known, and then it was made
+    #: at that time or later.
+    Entry = tuple[str, str, int, int, int, int, int, int]
 
 _DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 #: Gone, moved, or in a place where it was not made: ENOENT, ENOTDIR, ELOOP.
@@ -59,11 +60,12 @@ def _parent(base: str, path: str) -> tuple[int, str]:
 
 
 def _is_there(entry: Entry) -> bool:
-    base, path, kind, device, inode, _ = entry
+    base, path, mode, _, _, device, inode, _ = entry
     fd, name = _parent(base, path)
     try:
         found = posix.stat(name, dir_fd=fd, follow_symlinks=False)
-        if stat.S_IFMT(found.st_mode) == kind and (not inode or (found.st_dev, found.st_ino) == (device, inode)):
+        known = not inode or (found.st_dev, found.st_ino) == (device, inode)
+        if known and stat.S_IFMT(found.st_mode) == stat.S_IFMT(mode):
             return True
         # What is there may be a mount of the host, over the object.
         return posix.readlink(f"/proc/self/fd/{fd}").rstrip("/") + "/" + name in probe.mount_points()

@@ -75,7 +75,7 @@ static long find_mount(struct init *c, const char *path, u64 id, struct birth *b
 }
 
 /* Tells the runtime what is going to be made, and waits until it has written that down. */
-static long foresee(struct init *c, int parent, const char *path, u32 type, struct birth *b)
+static long foresee(struct init *c, int parent, const char *path, u32 mode, struct birth *b)
 {
 	struct statx st;
 	*b = (struct birth){.slot = -1};
@@ -92,7 +92,7 @@ static long foresee(struct init *c, int parent, const char *path, u32 type, stru
 	add_number(&c->detail, b->slot);
 	add(&c->detail, " ");
 	add(&c->detail, path + b->skip);
-	TRY(c, tell(c, MSG_MAKING, type, 0), "send MAKING");
+	TRY(c, tell(c, MSG_MAKING, mode, 0), "send MAKING");
 	wait_for_runtime(c);
 	return 0;
 }
@@ -121,16 +121,30 @@ static long announce_in(struct init *c, int parent, const char *name, const char
 	return announce(c, path, &st, b);
 }
 
+/* Whether an object has the owner and mode with which it would have been made in that directory: one whose group is
+ * inherited gives that to what is made in it, and the bit to directories. */
+static bool is_as_foreseen(const struct statx *st, const struct statx *parent, const struct argument *a)
+{
+	bool inherited = parent->stx_mode & S_ISGID;
+	u32 mode = (u32)a[A_REMOVE_MODE].i;
+	if (inherited && (mode & S_IFMT) == S_IFDIR)
+		mode |= S_ISGID;
+	return st->stx_mode == mode && st->stx_uid == (u32)a[A_REMOVE_UID].i &&
+	       st->stx_gid == (inherited ? parent->stx_gid : (u32)a[A_REMOVE_GID].i);
+}
+
 /* Whether it still is the empty object that was made.  Inode numbers are given out again, so the time of birth counts;
  * where the runtime was killed before it knew the object, `made` is when it was about to be made. */
-static bool is_as_made(const struct statx *st, const struct argument *a)
+static bool is_as_made(const struct statx *st, const struct statx *parent, const struct argument *a)
 {
 	i64 made = a[A_REMOVE_BORN].i, time = born(st);
-	if (kind_of(st) != (u32)a[A_REMOVE_KIND].i || (kind_of(st) == S_IFREG && st->stx_size))
+	if (kind_of(st) != (a[A_REMOVE_MODE].i & S_IFMT) || (kind_of(st) == S_IFREG && st->stx_size))
 		return false;
 	if (a[A_REMOVE_INODE].i)
 		return (i64)st->stx_ino == a[A_REMOVE_INODE].i && (i64)device_of(st) == a[A_REMOVE_DEVICE].i &&
 		       (!made || !time || time == made);
+	if (!is_as_foreseen(st, parent, a))
+		return false;
 	if (!time)
 		time = st->stx_ctime.tv_sec * 1000000000ll + st->stx_ctime.tv_nsec;
 	return time >= made - TICK && time <= made + LATEST;
@@ -151,7 +165,7 @@ static long remove_made(const struct argument *a)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	const char *path = a[A_REMOVE_PATH].s;
-	struct statx st;
+	struct statx st, above;
 	u64 name = strlen(path);
 	while (name && path[name - 1] != '/')
 		name--;
@@ -163,8 +177,10 @@ static long remove_made(const struct argument *a)
 	if (base < 0)
 		return base;
 	held_fd fd = (int)sys(openat2, base, name ? parent : ".", &how, sizeof how);
-	long done = fd < 0 ? fd : existing(fd, path + name, &st);
-	if (done < 0 || !is_as_made(&st, a))
+	long done = fd < 0 ? fd : look(fd, &above);
+	if (done == 0)
+		done = existing(fd, path + name, &st);
+	if (done < 0 || !is_as_made(&st, &above, a))
 		return done;
 	return sys(unlinkat, fd, path + name, kind_of(&st) == S_IFDIR ? AT_REMOVEDIR : 0);
 }

@@ -86,7 +86,7 @@ static long create_component(struct init *c, struct walk *w, struct node node, s
 	held_fd parent = (int)open_below(c, slash > w->done ? w->done : "", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 	if (slash > w->done)
 		slash[-1] = '/';
-	done = parent < 0 ? parent : foresee(c, parent, w->done, node.mode & S_IFMT, b);
+	done = parent < 0 ? parent : foresee(c, parent, w->done, node.mode, b);
 	if (done == 0)
 		done = make_node(parent, slash, node);
 	return done == -EEXIST ? 0 : done < 0 ? done : 1;
@@ -315,7 +315,7 @@ static long make_in(struct init *c, int parent, const struct place *p, struct no
 	add(&path, p->parent);
 	add(&path, *p->parent ? "/" : "");
 	add(&path, p->name);
-	done = foresee(c, parent, path.at, node.mode & S_IFMT, &birth);
+	done = foresee(c, parent, path.at, node.mode, &birth);
 	if (done == 0)
 		done = to ? sys(symlinkat, to, parent, p->name) : make_node(parent, p->name, node);
 	if (done && done != -EEXIST)
@@ -366,7 +366,7 @@ static long op_symlink(struct init *c, const struct argument *a)
 	const char *path = a[A_SYMLINK_PATH].s;
 	struct place p;
 	held_fd parent = (int)TRY(c, open_parent(c, path, &p), "symlink ", path);
-	long made = make_in(c, parent, &p, (struct node){S_IFLNK, NO_DEVICE}, a[A_SYMLINK_TO].s);
+	long made = make_in(c, parent, &p, (struct node){S_IFLNK | 0777, NO_DEVICE}, a[A_SYMLINK_TO].s);
 	return made == -EEXIST ? 0 : TRY(c, made, "symlink ", path);
 }
 

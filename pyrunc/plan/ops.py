@@ -115,7 +115,7 @@ INIT: Final = {
     "mask":               "base:n path:s",                # /dev/null over files, slot MASK over directories
     "readonly_path":      "base:n path:s",
     "open_pty":           "rows:i columns:i mount:i onlcr:i",  # master goes to the runtime; slave stays in slot TTY
-    "remove":             "base:s path:s kind:i device:i inode:i born:i",  # what was made there and is as it was
+    "remove":             "base:s path:s mode:i uid:i gid:i device:i inode:i born:i",  # what was made there, as it was
     "container_hook":     "kind:s path:s args:l env:l timeout:i state:l",
     "pivot_root":         "",
     "move_root":          "path:s",

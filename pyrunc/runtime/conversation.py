@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     class Making(Protocol):
         """Takes the MAKING and CREATED messages; ``slot`` is the mount that ``path`` is relative to."""
 
-        def before(self, slot: int, path: str, kind: int) -> None:
-            """An object of that S_IF* kind is about to be made; when this returns it will be."""
+        def before(self, slot: int, path: str, mode: int, pid: int) -> None:
+            """An object of that type and mode is about to be made by that process; when this returns it will be."""
 
         def after(self, slot: int, path: str, device: int, inode: int, born: int) -> None:
             """It has been made, at that time in ns (0: not known); an inode of 0: by somebody else."""
@@ -115,7 +115,7 @@ class Conversation:
             return
         if message.kind == helper.MAKING:
             slot, _, path = message.detail.partition(" ")
-            self.making.before(int(slot), path, message.value)
+            self.making.before(int(slot), path, message.value, self.pid)
         else:
             slot, device, inode, born, path = message.detail.split(" ", 4)
             self.making.after(int(slot), path, int(device), int(inode), int(born))

@@ -12,7 +12,7 @@ import posix
 import time
 
 from pyrunc.errors import HostError
-from pyrunc.host import files
+from pyrunc.host import files, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,18 +41,19 @@ class Noted:
         self.made: list[Entry] = []
         self.in_layers: list[str] = []
 
-    def before(self, slot: int, path: str, kind: int) -> None:
+    def before(self, slot: int, path: str, mode: int, pid: int) -> None:
         if slot in self._bases:
-            self.made.append((self._bases[slot], path, kind, 0, 0, time.time_ns()))
+            uid, gid = process.file_system_ids(pid)
+            self.made.append((self._bases[slot], path, mode, uid, gid, 0, 0, time.time_ns()))
             self._save()
 
     def after(self, slot: int, path: str, device: int, inode: int, born: int) -> None:
         if slot in self._layers:
             self.in_layers.append(self._layers[slot].rstrip("/") + "/" + path)
         elif slot in self._bases:
-            base, _, kind, *_ = self.made[-1]
+            base, _, mode, uid, gid, *_ = self.made[-1]
             if inode:
-                self.made[-1] = base, path, kind, device, inode, born
+                self.made[-1] = base, path, mode, uid, gid, device, inode, born
             else:
                 del self.made[-1]
 
@@ -81,4 +82,4 @@ def creating(root: str) -> int:
 
 def open_lock(root: str) -> int:
     """The file whose lock creations share."""
-    return files.held(posix.open, root + LOCK, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+    return files.open_private(root + LOCK)

@@ -101,7 +101,7 @@ def _of_others(root: str, id: str) -> set[Entry]:
 def _open_left(root: str) -> int:
     """The list, locked.  Whoever changes it puts a new file in its place: then the one we hold is not that."""
     while True:
-        fd = files.held(posix.open, root + LEFT, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+        fd = files.open_private(root + LEFT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             own = posix.fstat(fd)

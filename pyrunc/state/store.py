@@ -120,13 +120,12 @@ class Record:
         """Hold the container's lock; without ``wait``, False when another process has it."""
         path = self.directory + "/lock"
         try:
-            fd = files.held(posix.open, path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+            fd = files.open_private(path)
         except (FileNotFoundError, NotADirectoryError):
             raise self.missing() from None
         except OSError as error:
             raise wrap(error, path) from None
         try:
-            posix.fchmod(fd, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if not files.exists(path):  # deleted while we waited
                 raise self.missing()

@@ -106,7 +106,7 @@ def test_what_is_made_below_the_rootfs_is_told_before_and_after(init: Path, root
             device, inode, born = message.detail.split(" ", 4)[1:4]
             assert (int(device), int(inode)) == (info.st_dev, info.st_ino)
             assert 0 < info.st_ctime_ns - int(born) < 10**9 or info.st_ctime_ns == int(born)
-            seen.append(stat.S_IFMT(info.st_mode))
+            seen.append(info.st_mode)
         return True
 
     outcome = drive(init, ops(*rooted(rootfs), MAKERS[maker]("/a/b")), answer=look).check()
@@ -207,8 +207,8 @@ def test_the_root_directory_can_be_excluded(init: Path, rootfs: Path, path: str)
 def made(base: Path, path: str, **changes: int) -> tuple[object, ...]:
     """The op that removes it, as if it was made now."""
     info = (base / path).lstat()
-    kind = stat.S_IFMT(info.st_mode)
-    known = {"kind": kind, "device": info.st_dev, "inode": info.st_ino, "born": birth(base / path), **changes}
+    known = {"mode": info.st_mode, "uid": info.st_uid, "gid": info.st_gid}
+    known |= {"device": info.st_dev, "inode": info.st_ino, "born": birth(base / path), **changes}
     return ("remove", str(base), path, *known.values())
 
 
@@ -239,7 +239,7 @@ def test_what_the_file_system_knows_no_birth_of_is_known_by_its_number(init: Pat
     assert os.listdir(host) == []
 
 
-@pytest.mark.parametrize("change", [{"inode": 1}, {"device": 1}, {"born": 12345}, {"kind": stat.S_IFSOCK}])
+@pytest.mark.parametrize("change", [{"inode": 1}, {"device": 1}, {"born": 12345}, {"mode": stat.S_IFSOCK}])
 def test_what_has_come_in_their_place_stays(init: Path, host: Path, change: dict[str, int]) -> None:
     paths = objects(host)
     drive(init, ops(*[made(host, path, **change) for path in [*paths, "deep"]])).check()
@@ -262,6 +262,38 @@ def test_an_object_that_nobody_has_seen_must_be_young_enough(init: Path, host: P
     assert os.listdir(host) == ["old"]
 
 
+UNKNOWN = {"device": 0, "inode": 0}
+
+
+@pytest.mark.parametrize("change", [{"uid": 1}, {"gid": 1}, {"mode": stat.S_IFDIR | 0o700}])
+def test_an_object_that_nobody_has_seen_must_have_the_owner_and_mode(
+    init: Path, host: Path, change: dict[str, int]
+) -> None:
+    (host / "ours").mkdir(mode=0o755)
+    (host / "theirs").mkdir(mode=0o755)
+    drive(init, ops(made(host, "ours", **UNKNOWN), made(host, "theirs", **UNKNOWN, **change))).check()
+    assert os.listdir(host) == ["theirs"]
+
+
+def test_the_owner_and_mode_of_a_known_object_may_have_changed(init: Path, host: Path) -> None:
+    (host / "ours").mkdir()
+    drive(init, ops(made(host, "ours", uid=1, gid=1, mode=stat.S_IFDIR))).check()
+    assert os.listdir(host) == []
+
+
+def test_where_the_directory_gives_its_group_that_is_the_objects(init: Path, host: Path) -> None:
+    os.chown(host, 0, 1234)
+    host.chmod(0o2755)
+    (host / "directory").mkdir(mode=0o755)
+    (host / "file").write_text("")
+    (host / "other").mkdir()
+    os.chown(host / "other", 0, 0)
+    op = {"gid": 0, **UNKNOWN}
+    modes = {"directory": stat.S_IFDIR | 0o755, "file": stat.S_IFREG | 0o644, "other": stat.S_IFDIR | 0o755}
+    drive(init, ops(*(made(host, name, mode=mode, **op) for name, mode in modes.items()))).check()
+    assert os.listdir(host) == ["other"]
+
+
 def test_nothing_is_followed_on_the_way(init: Path, host: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "inner").mkdir(parents=True)
@@ -274,8 +306,8 @@ def test_nothing_is_followed_on_the_way(init: Path, host: Path, tmp_path: Path) 
 
 def test_what_is_gone_is_fine_and_stops_nothing(init: Path, host: Path) -> None:
     (host / "here").mkdir()
-    gone = [("remove", str(host), path, stat.S_IFDIR, 1, 1, 0) for path in ("not", "not/there", "here/not")]
-    nowhere = ("remove", str(host / "not"), "there", stat.S_IFDIR, 1, 1, 0)
+    gone = [("remove", str(host), path, stat.S_IFDIR, 0, 0, 1, 1, 0) for path in ("not", "not/there", "here/not")]
+    nowhere = ("remove", str(host / "not"), "there", stat.S_IFDIR, 0, 0, 1, 1, 0)
     outcome = drive(init, ops(*gone, nowhere, made(host, "here"))).check()
     assert outcome.details(WARNING) == []
     assert os.listdir(host) == []

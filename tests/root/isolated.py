@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,3 +80,20 @@ def mounted(*command: str | os.PathLike[str]) -> Iterator[Path]:
         yield Path(command[-1])
     finally:
         run("umount", command[-1])
+
+
+def left(box: Box) -> bool:
+    """Whether mount points are kept for a later deletion."""
+    return (box.root / ".mount-points").exists()
+
+
+@contextlib.contextmanager
+def in_other_namespace(script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A shell script in a mount namespace of its own, which then waits."""
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{script} && echo done && exec cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"done\n"
+        yield process
+        process.stdin.close()

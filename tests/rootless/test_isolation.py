@@ -149,3 +149,40 @@ def test_a_failure_leaves_nothing(user: User, container_id: str, host: Path) -> 
     user.run("run", "--bundle", made, container_id, status=1)
     assert (contents(host), contents(made.rootfs)) == before
     assert states(user) == []
+
+
+@pytest.mark.needs("overlay")
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_a_umask_changes_no_mode_and_stops_nothing(user: User, container_id: str, host: Path, umask: int) -> None:
+    modes = "stat -c '%a' /tmp /data/made /data/made/work /new/file"
+    wishes = {"tmp": "private", "workspace": "/data/made/work", "cow": "/new/file", "rootfs": "ephemeral"}
+    made = bundle(user, f"{modes}; umask; echo a >/tmp/a; echo a >>/new/file; touch /etc/new", **wishes)
+    made.mount("/data", "bind", host, "rbind").mount("/new/file", "bind", host / "file", "bind")
+    before = contents(host), contents(made.rootfs)
+    old = os.umask(umask)
+    try:
+        said = user.run("run", "--bundle", made, container_id).stdout
+    finally:
+        os.umask(old)
+    assert said == "1777\n755\n755\n640\n0022\n"
+    assert (contents(host), contents(made.rootfs)) == before
+    assert states(user) == []
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_under_any_umask_a_creation_that_is_killed_can_be_deleted(
+    user: User, container_id: str, host: Path, umask: int
+) -> None:
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "kill -KILL $PPID"]}
+    made = bundle(user, "true", tmp="private", workspace="/data/made/work").mount("/data", "bind", host, "rbind")
+    made.edit(hooks={"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "kill -KILL 1"]}]})
+    made.edit(hooks={"createRuntime": [hook]})
+    before = contents(host), contents(made.rootfs)
+    old = os.umask(umask)
+    try:
+        user.run("create", "--bundle", made, container_id, status=None)
+        user.run("delete", "--force", container_id)
+    finally:
+        os.umask(old)
+    assert (contents(host), contents(made.rootfs)) == before
+    assert states(user) == []
