@@ -6,6 +6,7 @@ import heapq
 import os
 
 from pyrunc.errors import HostError
+from pyrunc.host.layers import overlay
 from pyrunc.host.layers.changes import changes
 from pyrunc.runtime import diff
 from pyrunc.state.store import Record
@@ -20,7 +21,7 @@ PATH_LIMIT = 16 * 4096
 #: Bytes of all paths together.
 TOTAL_LIMIT = 64 << 20
 
-_ALL = "`pyrunc diff` tells all of them, one at a time"
+_CLI = f"`pyrunc diff` tells them one at a time, but for paths of more than {overlay.PATH_LIMIT} bytes"
 
 
 def changed(holder: Holder, max_entries: int) -> list[Change]:
@@ -37,11 +38,11 @@ def changed(holder: Holder, max_entries: int) -> list[Change]:
                 length = len(os.fsencode(change.path))
                 total += length
                 if count > max_entries:
-                    raise HostError(f"more than {max_entries} changes", where=id, hint=f"raise max_entries; {_ALL}")
+                    raise HostError(f"more than {max_entries} changes", where=id, hint=f"raise max_entries; {_CLI}")
                 if length > PATH_LIMIT:
-                    raise HostError(f"a changed path has more than {PATH_LIMIT} bytes", where=id, hint=_ALL)
+                    raise HostError(f"a changed path has more than {PATH_LIMIT} bytes", where=id, hint=_CLI)
                 if total > TOTAL_LIMIT:
-                    raise HostError(f"changed paths have more than {TOTAL_LIMIT} bytes together", where=id, hint=_ALL)
+                    raise HostError(f"changed paths have more than {TOTAL_LIMIT} bytes together", where=id, hint=_CLI)
                 found[-1].append(change)
     if len(found) == 1:
         return found[0]

@@ -12,6 +12,7 @@ import pytest
 
 from pyrunc.errors import HostError, UsageError
 from tests.root.sandboxes import cgroups, members
+from tests.support.command import run
 
 if TYPE_CHECKING:
     from tests.root.sandboxes import Sandboxes
@@ -123,7 +124,7 @@ def test_too_many_changes_are_refused_by_the_limit(sandboxes: Sandboxes) -> None
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sandboxes) -> None:
+def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sandboxes, pyrunc: Path) -> None:
     box = sandboxes(workspace="/work", timeout=60)
     script = "import os\nfor level in range({}):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\n"
     box.run(["python3", "-c", script.format(300)], check=True)
@@ -132,11 +133,17 @@ def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sa
     box.run(["python3", "-c", script.format(5000)], cwd="/work/deep", check=True)
     tracemalloc.start()
     try:
-        with pytest.raises(HostError, match="path has more than 65536 bytes"):
+        with pytest.raises(HostError, match="path has more than 65536 bytes") as refused:
             box.diff()
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
+    assert refused.value.hint == "`pyrunc diff` tells them one at a time, but for paths of more than 4095 bytes"
+    told = run(pyrunc, "--root", sandboxes.root, "diff", box.id)
+    assert "has a path of more than 4095 bytes is left out" in told.stderr
+    # Of either tree what has a path that can be said, and /work/deep.
+    assert [len(line) for line in told.stdout.splitlines()][-1] <= len("A ") + 4095
+    assert len(told.stdout.splitlines()) == 2 * ((4095 - len("/work")) // 201) + 1
 
 
 @pytest.mark.skipif(not Path("/proc/pressure").is_dir(), reason="the kernel has no PSI")
