@@ -94,6 +94,17 @@ def _cgroup2_bare() -> str:
     return "" if "" in cgroup_mounts() else "cgroup2 is not mounted"
 
 
+def _guest() -> str:
+    return "" if Path("/etc/pyrunc-guest").exists() else "runs in the virtual machine alone: ./dev vm"
+
+
+def _vm() -> str:
+    for name in ("qemu-system-x86_64", "debootstrap", "mke2fs", "ssh", "ssh-keygen", "git"):
+        if not shutil.which(name, path=programs.PATH):
+            return f"{name} is not installed"
+    return _x86_64() or _root()
+
+
 def _overlay() -> str:
     filesystems = Path("/proc/filesystems").read_text().split()
     return "" if "overlay" in filesystems else "the kernel has no overlayfs (or has not loaded it)"
@@ -172,6 +183,8 @@ PROBES: dict[str, Probe] = {
     "busybox": _busybox,
     "subids": _subids,
     "x86_64": _x86_64,
+    "guest": _guest,
+    "vm": _vm,
     "apparmor": _file("/sys/kernel/security/apparmor", "the kernel runs no AppArmor"),
     "selinux": _file("/sys/fs/selinux/enforce", "the kernel runs no SELinux"),
     "fuse": _file("/dev/fuse", "there is no /dev/fuse"),
@@ -188,7 +201,7 @@ PROBES: dict[str, Probe] = {
 
 #: Requirements that are facts about a kind of machine: PYRUNC_REQUIRE=all cannot ask for them.
 KINDS = frozenset(
-    {"user", "cgroup1", "cgroup2", "cap_sys_resource", "apparmor", "selinux", "fuse", "x86_64", "node", "java"}
+    {"user", "guest", "cgroup1", "cgroup2", "cap_sys_resource", "apparmor", "selinux", "fuse", "x86_64", "node", "java"}
 )
 
 

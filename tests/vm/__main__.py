@@ -1,0 +1,74 @@
+"""``./dev vm``: the tests, a command or a login in a virtual machine with systemd and cgroup v2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from tests.vm import suite
+from tests.vm.machine import LAYOUTS, Machine
+from tests.vm.programs import VmError
+from tests.vm.system import USER
+
+HELP = {
+    "up": "boot a machine that stays, with the project as it is now",
+    "exec": "run a command in it, which a shell there reads",
+    "sync": "bring the project as it is now into it",
+    "down": "end it",
+    "run": "boot a machine, run one command in it, end it",
+    "shell": "boot a machine with its console here; poweroff, or Ctrl-A x, ends it",
+    "test": "boot a machine, run the guest's tests in it, end it; what `./dev vm [PYTEST ARGS]` does, too",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="./dev vm", description=__doc__)
+    verbs = made.add_subparsers(dest="verb", required=True)
+    for verb, text in HELP.items():
+        sub = verbs.add_parser(verb, help=text)
+        stays = verb in ("up", "exec", "sync", "down")
+        sub.add_argument("--name", default="main" if stays else f"{verb}-{os.getpid()}", help="of the machine")
+        if verb in ("up", "run", "shell", "test"):
+            sub.add_argument("--layout", choices=LAYOUTS, default="unified", help="of cgroups")
+        if verb in ("exec", "run"):
+            sub.add_argument("--user", action="store_true", help="as an ordinary user with a session of systemd")
+            sub.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+        if verb == "test":
+            sub.add_argument(
+                "--junit", metavar="FOLDER", help="keep the results there: one file of JUnit XML each suite"
+            )
+            sub.add_argument("words", nargs=argparse.REMAINDER, metavar="PYTEST ARGS")
+    return made
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in (*HELP, "-h", "--help"):
+        arguments = ["test", *arguments]
+    options = parser().parse_args(arguments)
+    machine = Machine(options.name)
+    match options.verb:
+        case "up":
+            machine.up(options.layout)
+        case "exec":
+            return machine.attached(options.words, USER if options.user else "root")
+        case "sync":
+            machine.sync()
+        case "down":
+            machine.down()
+        case "shell":
+            machine.up(options.layout, interactive=True)
+        case "run":
+            with machine.booted(options.layout):
+                return machine.attached(options.words, USER if options.user else "root")
+        case "test":
+            with machine.booted(options.layout):
+                return suite.run(machine, options.words, options.junit)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except VmError as error:
+        sys.exit(f"vm: {error}")

@@ -1,0 +1,50 @@
+"""The project's disk: the checkout as it is now, built and installed with the guest's own Python and compiler."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from tests.vm import cache
+from tests.vm.debian import PROJECT, REPOSITORY, debian, make_disk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Modules that tests import are compiled here, with pytest's own rewriting, and the programs of containers are built.
+BUILD = f"""
+cd {PROJECT}
+. .venv/bin/activate
+pip --quiet install --no-index --no-deps --no-build-isolation --editable .
+python -m compileall -q tests
+python -c 'from tests.support import programs; programs.static("probe"); programs.static("idmap_probe")'
+pytest -q --collect-only tests/vm/guest tests/root tests/rootless >/dev/null
+"""
+
+
+def files() -> list[str]:
+    """What git tracks and what it would track, without what is ignored; paths below the repository."""
+    words = ["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True)
+    names = sorted(set(listed.stdout.split("\0")) - {""})
+    return [name for name in names if (REPOSITORY / name).is_file()]
+
+
+def disk() -> Path:
+    """The file with the project's disk; made anew where a file of the project or the guest's Debian has changed."""
+    parts: list[bytes | str] = [debian().name, BUILD]
+    names = files()
+    for name in names:
+        parts += [name, (REPOSITORY / name).read_bytes()]
+
+    def make(folder: Path) -> None:
+        copied = folder / "files"
+        for name in names:
+            target = copied / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, target)
+        make_disk(folder / "disk", copied, BUILD, where=PROJECT, size="1G", log=folder / "log")
+        shutil.rmtree(copied)
+
+    return cache.obtain("project", cache.key(*parts), make) / "disk"
