@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import select
 import time
@@ -11,6 +12,7 @@ from pyrunc.host import foreground
 from pyrunc.sandbox import box, spec, values
 from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.shares import MODES
+from pyrunc.sandbox.terminal import Terminal
 from pyrunc.spec.jsontext import dumps_pretty
 
 TYPE_CHECKING = False
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from pyrunc.sandbox.process import Process
 
+_STOP = bytes((_signal.SIGTSTP,))
 #: The exit status of timeout(1) when the time is over.
 TIMED_OUT = 124
 
@@ -62,19 +65,21 @@ def run(
         timeout = named("timeout", _number("timeout", given["timeout"], float), values.seconds)
     if not argv:
         raise UsageError("no command is given", hint="pyrunc sandbox [options] -- command [argument...]")
+    terminal = Terminal()
+    terminal.await_foreground()
     # What comes before the program runs is for the program.
-    with foreground.Wakeup(foreground.forwarded()) as wakeup:
+    with foreground.Wakeup(foreground.forwarded()) as wakeup, terminal:
         deadline = None if timeout is None else time.monotonic() + timeout
         made = box.Sandbox(root=root, cgroup_manager=cgroup_manager, warn=warn, **arguments(given))
         with made, made.popen(argv, stdin=0, stdout=1, stderr=2) as process:
-            if not _attend(process, wakeup, deadline):
+            if not _attend(process, wakeup, terminal, deadline):
                 made.kill()
                 return TIMED_OUT
             status = process.collect()
             return status if status >= 0 else 128 - status
 
 
-def _attend(process: Process, wakeup: foreground.Wakeup, deadline: float | None) -> bool:
+def _attend(process: Process, wakeup: foreground.Wakeup, terminal: Terminal, deadline: float | None) -> bool:
     """Pass signals on until the program has ended; False when its time was over before."""
     poller = select.poll()
     poller.register(process.fileno(), select.POLLIN)
@@ -82,8 +87,11 @@ def _attend(process: Process, wakeup: foreground.Wakeup, deadline: float | None)
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         ready = [fd for fd, _ in poller.poll(left)]
-        for number in wakeup.numbers():
-            process.send_signal(number)
+        numbers = wakeup.numbers()
+        if _signal.SIGTSTP in numbers:
+            numbers = numbers.replace(_STOP, b"") + terminal.stop(process, wakeup)
+        for number in numbers:
+            process.send_signal(number, group=terminal.is_of_keyboard(number))
         if process.fileno() in ready:
             return True
         if deadline is not None and time.monotonic() >= deadline:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _signal
 import _thread
+import errno
 import posix
 import select
 import time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _REPORT = "=iiqqqqq"
 _REPORT_SIZE = 48
 
+
+#: pidfd_send_signal(2): PIDFD_SIGNAL_PROCESS_GROUP.
+_PROCESS_GROUP = 4
 
 #: Seconds of one poll(2), which counts milliseconds in 31 bits.
 _AT_ONCE = 2_000_000.0
@@ -123,13 +127,16 @@ class Process:
                 self._close()
             return self.returncode
 
-    def send_signal(self, signal: int) -> None:
-        """Send a signal to the program alone; nothing happens when it has ended."""
+    def send_signal(self, signal: int, *, group: bool = False) -> None:
+        """Send a signal to the program alone, or to its process group; nothing happens when it has ended."""
         number = named("signal", signal, _number)
         with self._lock:
             if self._pidfd >= 0:
                 try:
-                    _signal.pidfd_send_signal(self._pidfd, number)
+                    if group:
+                        _signal_group(self._pidfd, number)
+                    else:
+                        _signal.pidfd_send_signal(self._pidfd, number)
                 except ProcessLookupError:
                     return
 
@@ -165,6 +172,18 @@ class Process:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.args!r}: {'running' if self.returncode is None else self.returncode}>"
+
+
+def _signal_group(pidfd: int, number: int) -> None:
+    try:
+        _signal.pidfd_send_signal(pidfd, number, None, _PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Before Linux 6.9.  A program leads its group, and keeps its number until it is reaped.
+        pid = pid_behind(pidfd)
+        if pid:
+            posix.killpg(pid, number)
 
 
 def _seconds(value: object) -> float:
