@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     )
     from pyrunc.sandbox.aio import AsyncSandbox
     from pyrunc.sandbox.box import Sandbox
+    from pyrunc.sandbox.launch import DEVNULL, PIPE, STDOUT
     from pyrunc.sandbox.result import Completed
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "DEVNULL": "sandbox.launch",
+    "PIPE": "sandbox.launch",
+    "STDOUT": "sandbox.launch",
     "AsyncSandbox": "sandbox.aio",
     "Completed": "sandbox.result",
     "Container": "container",
@@ -67,6 +71,9 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
     "AsyncSandbox",
     "Completed",
     "Container",

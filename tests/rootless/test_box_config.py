@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.rootless.conftest import User
 
-pytestmark = pytest.mark.needs("userns", "setpriv", "seccomp", "libseccomp")
+pytestmark = pytest.mark.needs("userns", "setpriv", "seccomp", "libseccomp", "python-for-all")
 
 #: Makes a box's config as whoever runs it; arguments: the bundle's directory, the runtime root, JSON.
 MAKE = """
@@ -43,8 +43,6 @@ def box(user: User, ids: Callable[[], str]) -> Callable[..., str]:
         user.give(bundle)
         words = json.dumps({"argv": argv, **given})
         python = [*user.prefix, sys.executable, "-c", MAKE]
-        if run(*user.prefix, sys.executable, "-c", "import pyrunc", env=user.env, status=None).status != 0:
-            pytest.skip("the interpreter is where an ordinary user cannot reach it")
         run(*python, bundle, f"{user.home}/run/pyrunc", words, env=user.env, cwd=user.home)
         return str(user.run("run", "--bundle", bundle, name).stdout)
 

@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -126,6 +127,17 @@ def _libseccomp() -> str:
     return ""
 
 
+def _python_for_all() -> str:
+    """The interpreter may lie in somebody's own directory."""
+    if os.geteuid() != 0:
+        return ""
+    words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--inh-caps=-all", "--"]
+    done = subprocess.run(
+        [*words, sys.executable, "-c", ""], stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+    )
+    return "" if done.returncode == 0 else f"an ordinary user cannot run {sys.executable}"
+
+
 def _seccomp() -> str:
     return "" if Path("/proc/sys/kernel/seccomp/actions_avail").exists() else "the kernel has no seccomp filters"
 
@@ -182,6 +194,8 @@ PROBES: dict[str, Probe] = {
     "static": _static,
     "busybox": _busybox,
     "subids": _subids,
+    "python-for-all": _python_for_all,
+    "psi": _file("/proc/pressure", "the kernel has no PSI"),
     "x86_64": _x86_64,
     "guest": _guest,
     "vm": _vm,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pyrunc
-from pyrunc import AsyncSandbox
-from pyrunc.sandbox import PIPE, STDOUT, starting, workers
+from pyrunc import PIPE, STDOUT, AsyncSandbox
+from pyrunc.sandbox import starting, workers
 from pyrunc.sandbox.holder import Holder
 from tests.root.sandboxes import eventually, members, sh
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pyrunc
-from pyrunc.sandbox import PIPE
+from pyrunc import PIPE
 from tests.root.sandboxes import eventually, python, sh
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pyrunc
+from pyrunc import PIPE
 from pyrunc.host import helper
-from pyrunc.sandbox import PIPE, starting
+from pyrunc.sandbox import starting
 from tests.root.sandboxes import children, eventually, members, python, sh
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pyrunc
-from pyrunc.sandbox import PIPE
+from pyrunc import PIPE
 from tests.root.sandboxes import cgroups, children, members, sh
 from tests.support.command import run
 

@@ -146,7 +146,7 @@ def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sa
     assert len(told.stdout.splitlines()) == 2 * ((4095 - len("/work")) // 201) + 1
 
 
-@pytest.mark.skipif(not Path("/proc/pressure").is_dir(), reason="the kernel has no PSI")
+@pytest.mark.needs("psi")
 def test_the_load_of_the_host_is_not_to_be_watched(sandboxes: Sandboxes) -> None:
     result = sandboxes().run(["ls", "-A", "/proc/pressure"])
     assert (result.returncode, result.stdout) == (0, b"")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyrunc.sandbox import DEVNULL, PIPE, STDOUT
+from pyrunc import DEVNULL, PIPE, STDOUT
 from tests.root.sandboxes import members, sh
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pyrunc
-from pyrunc.sandbox import STDOUT
+from pyrunc import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
