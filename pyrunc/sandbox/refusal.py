@@ -63,6 +63,8 @@ def told(error: Refusal, wanted: Arguments, config: Spec) -> Refusal:
         cgroup = error.op.startswith(("cgroup", "join_cgroup"))
         if has_userns and error.errno in _REFUSALS and not cgroup:
             error.hint = _cause() or error.hint
+        if wanted.userns and error.errno == errno.EACCES and not error.hint:
+            error.hint = "with userns=True the box's users need to get there, through all directories above"
         error.where = _named(error.where, error.message, wanted, config)
     return error
 
