@@ -11,7 +11,7 @@ from pyrunc.host.layers.apply import Destination
 from pyrunc.host.layers.archive import Archive
 from pyrunc.host.layers.place import failed
 from pyrunc.host.layers.sink import Sink
-from pyrunc.runtime import diff
+from pyrunc.runtime import diff, reaching
 from pyrunc.runtime import state as states
 from pyrunc.spec.jsontext import loads
 from pyrunc.state import machine
@@ -19,10 +19,11 @@ from pyrunc.state.store import Record, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from pyrunc.host.layers.archive import Owners
+    from pyrunc.host.layers.overlay import Walk
     from pyrunc.plan.facts import Layer
     from pyrunc.spec.types import IDMapping
     from pyrunc.state.store import State
@@ -52,15 +53,43 @@ def commit(
         raise UsageError(f"{dest} is a symlink to a directory", hint="with a slash at its end it is followed")
     if os.path.islink(dest) and os.path.realpath(os.path.dirname(dest) or ".").split("/")[1] in ("dev", "proc"):
         raise UsageError(f"{dest} is a symlink of the system's", hint="- is standard output")
-    if dest.endswith("/") or os.path.isdir(dest):
-        _check_lower(root, dest)
-        _apply(state, chosen, dest, told, relative=layer is not None)
-    elif dest == "-":
-        if os.isatty(1):
-            raise UsageError("standard output is a terminal: an archive is not for reading")
-        _archive(record, state, chosen, Sink(1, "standard output", sparse=False), told, relative=layer is not None)
-    else:
-        _to_file(record, state, chosen, dest, told, relative=layer is not None)
+    with reaching.views(record, state) as views:
+        changes = Changes(state, chosen, views, told, relative=layer is not None)
+        if dest.endswith("/") or os.path.isdir(dest):
+            _check_lower(root, dest)
+            _apply(changes, dest)
+        elif dest == "-":
+            if os.isatty(1):
+                raise UsageError("standard output is a terminal: an archive is not for reading")
+            _archive(record, changes, Sink(1, "standard output", sparse=False))
+        else:
+            _to_file(record, changes, dest)
+
+
+class Changes:
+    """What is to be written: walks down the layers, one after the other, and where each begins."""
+
+    __slots__ = ("_layers", "_relative", "_state", "_views", "warn")
+
+    def __init__(
+        self,
+        state: State,
+        layers: list[Layer],
+        views: Mapping[str, int],
+        warn: Callable[[str], None],
+        *,
+        relative: bool,
+    ) -> None:
+        self._state = state
+        self._layers = layers
+        self._views = views
+        self._relative = relative
+        self.warn = warn
+
+    def walks(self, too_long: Callable[[str], None] | None = None) -> Iterator[tuple[Walk, str]]:
+        for layer in self._layers:
+            with diff.walk(self._state, layer, by_path=False, views=self._views, too_long=too_long) as walk:
+                yield walk, "/" if self._relative else layer["destination"]
 
 
 def _ignore(_: str) -> None:
@@ -117,7 +146,7 @@ def _way(path: str) -> list[tuple[int, int]]:
         path = os.path.dirname(path)
 
 
-def _apply(state: State, layers: list[Layer], dest: str, warn: Callable[[str], None], *, relative: bool) -> None:
+def _apply(changes: Changes, dest: str) -> None:
     try:
         # What a container leaves behind may be set-user-id, or a device: nobody else's business.
         os.makedirs(dest, 0o700, exist_ok=True)
@@ -125,33 +154,21 @@ def _apply(state: State, layers: list[Layer], dest: str, warn: Callable[[str], N
     except OSError as error:
         raise failed(error, dest) from None
     try:
-        destination = Destination(fd, os.path.abspath(dest), warn)
-        for layer in layers:
-            with diff.walk(state, layer, by_path=False) as walk:
-                destination.add(walk, "/" if relative else layer["destination"])
+        destination = Destination(fd, os.path.abspath(dest), changes.warn)
+        for walk, where in changes.walks():
+            destination.add(walk, where)
     finally:
         os.close(fd)
 
 
-def _archive(
-    record: Record,
-    state: State,
-    layers: list[Layer],
-    sink: Sink,
-    warn: Callable[[str], None],
-    *,
-    relative: bool,
-) -> None:
-    archive = Archive(sink, _owners(record), warn)
-    for layer in layers:
-        with diff.walk(state, layer, by_path=False, too_long=diff.too_long(warn)) as walk:
-            archive.add(walk, "/" if relative else layer["destination"])
+def _archive(record: Record, changes: Changes, sink: Sink) -> None:
+    archive = Archive(sink, _owners(record), changes.warn)
+    for walk, where in changes.walks(diff.too_long(changes.warn)):
+        archive.add(walk, where)
     archive.finish()
 
 
-def _to_file(
-    record: Record, state: State, layers: list[Layer], dest: str, warn: Callable[[str], None], *, relative: bool
-) -> None:
+def _to_file(record: Record, changes: Changes, dest: str) -> None:
     folder, name = os.path.split(dest)
     try:
         directory = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -165,7 +182,7 @@ def _to_file(
             new = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             fd = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC | new, 0o600, dir_fd=directory)
         try:
-            _archive(record, state, layers, Sink(fd, dest, sparse=bool(temporary)), warn, relative=relative)
+            _archive(record, changes, Sink(fd, dest, sparse=bool(temporary)))
             if temporary:
                 os.fsync(fd)
         finally:

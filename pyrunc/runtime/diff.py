@@ -6,6 +6,8 @@ import os
 
 from pyrunc.errors import StateError
 from pyrunc.host.layers import changes, marks, overlay, source
+from pyrunc.host.layers.trail import DIRECTORY
+from pyrunc.runtime import reaching
 from pyrunc.runtime import state as states
 from pyrunc.state import machine
 from pyrunc.state.store import Record
@@ -20,33 +22,29 @@ if TYPE_CHECKING:
     from pyrunc.state.store import State
 
 
-def diff(
-    root: str, id: str, mounts: Mapping[int, int] | None = None, *, warn: Callable[[str], None] | None = None
-) -> list[Change]:
+def diff(root: str, id: str, *, warn: Callable[[str], None] | None = None) -> list[Change]:
     """Every added, changed and deleted path, sorted; of a container that is created, running, paused or stopped.
 
-    ``mounts``: descriptors of those layers that were passed to the caller, by their index.  ``warn`` is told what had
-    to be left out.
-    StateError if there is no such container, or none of its trees is its own.
+    ``warn`` is told what had to be left out.  StateError if there is no such container, none of its trees is its own,
+    or these are out of reach.
     """
-    return list(each(root, id, mounts, warn=warn))
+    return list(each(root, id, warn=warn))
 
 
-def each(
-    root: str, id: str, mounts: Mapping[int, int] | None = None, *, warn: Callable[[str], None] | None = None
-) -> Iterator[Change]:
+def each(root: str, id: str, *, warn: Callable[[str], None] | None = None) -> Iterator[Change]:
     """As ``diff``, one at a time: those of a single layer are not kept."""
     import heapq
 
-    state = load(Record(root, id))
+    record = Record(root, id)
+    state = load(record)
     found: list[Iterable[Change]] = []
-    for index, layer in enumerate(state["layers"]):
-        mount = (mounts or {}).get(index, -1)
-        with walk(state, layer, by_path=True, mount=mount, too_long=too_long(warn)) as layer_walk:
-            if len(state["layers"]) == 1:
-                yield from changes.changes(layer_walk)
-            else:
-                found.append(list(changes.changes(layer_walk)))
+    with reaching.views(record, state) as views:
+        for layer in state["layers"]:
+            with walk(state, layer, by_path=True, views=views, too_long=too_long(warn)) as layer_walk:
+                if len(state["layers"]) == 1:
+                    yield from changes.changes(layer_walk)
+                else:
+                    found.append(list(changes.changes(layer_walk)))
     yield from heapq.merge(*found, key=lambda change: change.path)
 
 
@@ -81,22 +79,32 @@ def walk(
     *,
     by_path: bool,
     mount: int = -1,
+    views: Mapping[str, int] | None = None,
     too_long: Callable[[str], None] | None = None,
 ) -> Walk:
     """A walk down one layer, to be closed; what other layers cover and what pyrunc itself made is left out.
 
-    ``mount`` is a descriptor of it where its path does not lead there.
+    Where its path does not lead there, ``mount`` is a descriptor of it, or ``views`` has one of what the container
+    sees.
     """
+    view = (views or {}).get(layer["destination"], -1)
     destinations = [other["destination"] for other in state["layers"]]
     left_out = marks.of_layer(layer["destination"], destinations, state.get("made_in_layers") or ())
     lower = source.open_lower(layer)
     try:
-        upper = source.open_layer(layer, mount)
+        upper = os.open(".", DIRECTORY, dir_fd=view) if view >= 0 else source.open_layer(layer, mount)
     except BaseException:
         if lower is not None:
             os.close(lower)
         raise
     userxattr = layer.get("userxattr", False)  # not in a state that an older version has written
     return overlay.Walk(
-        upper, lower, layer["destination"], left_out, by_path=by_path, userxattr=userxattr, too_long=too_long
+        upper,
+        lower,
+        layer["destination"],
+        left_out,
+        by_path=by_path,
+        userxattr=userxattr,
+        too_long=too_long,
+        merged=view >= 0 and lower is not None,
     )

@@ -7,12 +7,20 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
+from pyrunc.host.layers.archive import Archive
+from pyrunc.host.layers.changes import changes
+from pyrunc.host.layers.sink import Sink
 from pyrunc.runtime.commit import commit
-from pyrunc.runtime.diff import diff
+from pyrunc.runtime.diff import diff, load, walk
 from pyrunc.spec.jsontext import dumps
 from pyrunc.state.store import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 OPTIONS = "redirect_dir=off,metacopy=off,index=off"
 
@@ -103,8 +111,29 @@ class Layered:
         self.record.write("state.json", dumps(state).encode("utf-8", "backslashreplace"))
         self.record.write("config.json", dumps(self.config).encode())
 
-    def diff(self) -> list[tuple[str, str]]:
-        return [(change.path, change.kind) for change in diff(str(self.root), self.id)]
+    def diff(self, views: Mapping[str, int] | None = None) -> list[tuple[str, str]]:
+        """``views``: look at the overlays themselves."""
+        if views is None:
+            return [(change.path, change.kind) for change in diff(str(self.root), self.id)]
+        (layer,), found = self.layers, load(self.record)
+        with walk(found, layer, by_path=True, views=views) as layer_walk:  # type: ignore[arg-type]
+            return [(change.path, change.kind) for change in changes(layer_walk)]
+
+    @contextlib.contextmanager
+    def seen(self, merged: str) -> Iterator[dict[str, int]]:
+        """The only layer, as its container sees it."""
+        fd = os.open(merged, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield {self.layers[0]["destination"]: fd}
+        finally:
+            os.close(fd)
+
+    def commit_seen(self, views: Mapping[str, int], dest: Path) -> None:
+        (layer,), found = self.layers, load(self.record)
+        with dest.open("wb") as file, walk(found, layer, by_path=False, views=views) as layer_walk:  # type: ignore[arg-type]
+            archive = Archive(Sink(file.fileno(), str(dest), sparse=True), lambda uid, gid: (uid, gid), pytest.fail)
+            archive.add(layer_walk, layer["destination"])
+            archive.finish()
 
     def commit(self, dest: str | os.PathLike[str], layer: str | None = None) -> None:
         commit(str(self.root), self.id, os.fspath(dest), layer, warn=self.warnings.append)

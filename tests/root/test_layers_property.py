@@ -158,7 +158,7 @@ def test_diff_and_commit_agree_with_the_two_trees(
         plant(str(lower))
         perform(str(lower), before)
         was = trees.tree(str(lower))
-        for name in ("applied", "extracted"):
+        for name in ("applied", "extracted", "seen"):
             trees.copy(str(lower), str(base / name))
         with Layered(base) as box:
             merged = box.overlay(lower)
@@ -177,6 +177,12 @@ def test_diff_and_commit_agree_with_the_two_trees(
             trees.extract(str(base / "layer.tar"), str(base / "extracted"))
             assert trees.tree(str(base / "extracted")) == wanted
             assert linked <= trees.links(str(base / "extracted"))
+
+            with box.seen(merged) as views:
+                assert box.diff(views) == trees.differences(was, wanted)
+                box.commit_seen(views, base / "seen.tar")
+            trees.extract(str(base / "seen.tar"), str(base / "seen"))
+            assert trees.tree(str(base / "seen")) == wanted
 
             assert trees.tree(str(lower)) == was
             assert box.leftovers(base) == []

@@ -39,6 +39,11 @@ def differs(name: str, upper: int, above: stat_result, lower: int, below: stat_r
     return kind == stat.S_IFREG and above.st_size > 0 and not _same_content(name, upper, lower, above.st_size)
 
 
+def shows_through(merged: stat_result, below: stat_result) -> bool:
+    """Whether what an overlay shows, no directory, is the lower object itself: nobody can give a copy its ctime."""
+    return (merged.st_mode, merged.st_size, merged.st_ctime_ns) == (below.st_mode, below.st_size, below.st_ctime_ns)
+
+
 def _attributes(found: stat_result) -> tuple[int, int, int]:
     return found.st_mode, found.st_uid, found.st_gid
 

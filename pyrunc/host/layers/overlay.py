@@ -95,9 +95,22 @@ class Walk:
 
     ``too_long`` is told once of each directory in which something has a path that nobody could say to the kernel: it is
     left out, with all below it.  None: everything is told.
+
+    ``merged``: ``upper`` is the overlay itself, as the container sees it.  Then what it does not have was deleted, and
+    what shows through is none of the layer's.
     """
 
-    __slots__ = ("_by_path", "_frames", "_lower", "_marks", "_too_long", "_userxattr", "destination", "upper")
+    __slots__ = (
+        "_by_path",
+        "_frames",
+        "_lower",
+        "_marks",
+        "_merged",
+        "_too_long",
+        "_userxattr",
+        "destination",
+        "upper",
+    )
 
     def __init__(
         self,
@@ -109,12 +122,14 @@ class Walk:
         by_path: bool,
         userxattr: bool,
         too_long: Callable[[str], None] | None,
+        merged: bool = False,
     ) -> None:
         self.upper = Trail(upper)
         self._lower = None if lower is None else Trail(lower)
         self._marks = marks
         self._by_path = by_path
         self._userxattr = userxattr
+        self._merged = merged
         self._too_long = too_long
         self._frames: list[_Frame] = []
         self.destination = destination
@@ -241,7 +256,7 @@ class Walk:
                     items.append(self._item(name, _WHITEOUT))
                 else:
                     items.append(self._item(name, ENTRY))
-        if frame.lower and not frame.merged:
+        if frame.lower and (self._merged or not frame.merged):
             assert self._lower is not None
             hidden = set(os.listdir(self._lower.fd)) - names
             items += [self._item(name, _ABSENT) for name in hidden]
@@ -264,6 +279,8 @@ class Walk:
             return None
         found = Found(place, ADDED, above, merged=frame.merged, marks=marks)
         if below is not None and self._lower is not None:
+            if self._merged and not found.directory and compare.shows_through(above, below):
+                return None
             found.kind = CHANGED if compare.differs(name, self.upper.fd, above, self._lower.fd, below) else SAME
         if found.directory:
             found.lower = below is not None and stat.S_ISDIR(below.st_mode)
@@ -275,7 +292,8 @@ class Walk:
         """What is wanted of a directory when the walk has left it."""
         fd = os.open(name, DIRECTORY, dir_fd=self.upper.fd)
         try:
-            found.hides = self._lower is not None and found.merged and xattrs.opaque(fd, userxattr=self._userxattr)
+            if self._lower is not None and found.merged and not self._merged:
+                found.hides = xattrs.opaque(fd, userxattr=self._userxattr)
             if not self._by_path:
                 found.xattrs = xattrs.read(xattrs.at(fd))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pyrunc.errors import HostError
@@ -73,4 +74,6 @@ class Paths:
 def failed(error: OSError, path: str) -> HostError:
     """The kernel's answer about ``path``, in the words of the other errors."""
     text = os.strerror(error.errno) if error.errno else str(error)
-    return HostError(text[:1].lower() + text[1:], where=path)
+    refused = error.errno == errno.EACCES and os.geteuid() != 0
+    hint = "it is closed to you: only root can, or a program in the container" if refused else ""
+    return HostError(text[:1].lower() + text[1:], where=path, hint=hint)

@@ -18,36 +18,55 @@ _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
 
 
-def open_layer(layer: Layer, mount: int = -1) -> int:
-    """The directory with what the container has written: the upper directory of an overlay, or the workspace.
+#: statfs(2), f_type
+_OVERLAYFS, _TMPFS = 0x794C7630, 0x01021994
 
-    ``mount`` is a descriptor of the layer, -1: it is looked up on the host.  StateError when it is not mounted there:
-    then its directory belongs to the file system of the state.
-    """
+
+def on_host(layer: Layer) -> bool:
+    """Whether the layer is mounted at its path: else its directory belongs to the file system of the state."""
     path = layer["path"]
-    inner = "upper" if layer["lower"] else "."
     try:
-        if mount >= 0:
-            return os.open(inner, DIRECTORY, dir_fd=mount)
-        fd = os.open(path, DIRECTORY)
-        try:
-            if os.fstat(fd).st_dev == os.stat(os.path.dirname(path)).st_dev:
-                raise _unreachable(layer)
-            return os.open(inner, DIRECTORY, dir_fd=fd)
-        finally:
-            os.close(fd)
+        return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
     except FileNotFoundError:
-        raise _unreachable(layer) from None
+        return False
     except OSError as error:
         raise failed(error, path) from None
 
 
-def _unreachable(layer: Layer) -> StateError:
+def open_layer(layer: Layer, mount: int = -1) -> int:
+    """The directory with what the container has written: the upper directory of an overlay, or the workspace.
+
+    ``mount`` is a descriptor of the layer, -1: it is looked up on the host.  StateError when it is not mounted there.
+    """
+    inner = "upper" if layer["lower"] else "."
+    try:
+        if mount >= 0:
+            return os.open(inner, DIRECTORY, dir_fd=mount)
+        if not on_host(layer):
+            raise unreachable(layer)
+        return os.open(f"{layer['path']}/{inner}", DIRECTORY)
+    except FileNotFoundError:
+        raise unreachable(layer) from None
+    except OSError as error:
+        raise failed(error, layer["path"]) from None
+
+
+def unreachable(layer: Layer, status: str = "") -> StateError:
     return StateError(
-        f"what the container has written below {layer['destination']} cannot be reached",
-        hint="without privilege it lives in the container's own mount namespace and ends with it; with it, "
-        "until the machine restarts",
+        f"what the container has written below {layer['destination']} cannot be reached"
+        + (status and f": it is {status}"),
+        hint="without root it is gone when the container ends, and with root when the machine restarts",
     )
+
+
+def check_view(mount: int, layer: Layer) -> None:
+    """That this is what pyrunc mounted there, by its kind: a container that may mount can change that."""
+    kind = _kind(mount)
+    if kind != (_OVERLAYFS if layer["lower"] else _TMPFS):
+        raise StateError(
+            f"something else is mounted at {layer['destination']} by now (file system type {kind:#x})",
+            hint="the container has covered or unmounted its private tree there",
+        )
 
 
 def open_lower(layer: Layer) -> int | None:
@@ -94,3 +113,14 @@ def _clone(path: str) -> int:
     if number == errno.EPERM:
         return os.open(path, DIRECTORY & ~os.O_NOFOLLOW)
     raise OSError(number, os.strerror(number), path)
+
+
+def _kind(fd: int) -> int:
+    """f_type of the file system, the first long of struct statfs."""
+    import ctypes
+
+    found = (ctypes.c_long * 32)()
+    if ctypes.CDLL(None, use_errno=True).fstatfs(fd, found) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return found[0]
