@@ -147,6 +147,13 @@ def _systemd_set(op: Op, context: Context) -> None:
     units.set_properties(args[1], args[0], properties, op.where)
 
 
+def _systemd_attach(op: Op, context: Context) -> None:
+    from pyrunc.host.systemd import units
+
+    args: Any = op.args
+    units.attach(args[1], args[0], args[2], context.cloner, op.where)
+
+
 def _write_id_maps(op: Op, context: Context) -> None:
     from pyrunc.host import idmap
 
@@ -206,6 +213,7 @@ OPS: dict[str, Callable[[Op, Context], None]] = {
     "systemd_property": _systemd_property,
     "systemd_start": _systemd_start,
     "systemd_set": _systemd_set,
+    "systemd_attach": _systemd_attach,
     "write_id_maps": _write_id_maps,
     "new_id_maps": _new_id_maps,
     "oom_score_adj": _oom_score_adj,

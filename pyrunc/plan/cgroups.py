@@ -120,8 +120,7 @@ def _one_task(op: Op) -> bool:
 
 
 def _devices(b: Builder, resources: Resources) -> None:
-    if not b.facts["initial_userns"]:
-        # The kernel lets nobody but the host's root change these; mknod is refused here anyway.
+    if not device_rules.possible(b.facts):
         return
     rules = device_rules.rules(resources.get("devices") or ())
     directory = b.cgroups.get("devices")

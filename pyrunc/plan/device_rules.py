@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from _struct import pack
 
+from pyrunc.plan.capabilities import CAP_SYS_ADMIN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pyrunc.plan.facts import HostFacts
     from pyrunc.spec.types import DeviceCgroup
 
 
@@ -70,6 +73,11 @@ def rules(entries: Sequence[DeviceCgroup]) -> list[Rule]:
         where = f"devices[{index}]"
         found.append(Rule(entry["allow"], entry.get("type") or "a", major, minor, entry.get("access") or "rwm", where))
     return found + list(DEFAULTS)
+
+
+def possible(facts: HostFacts) -> bool:
+    """The kernel lets nobody but the host's root set rules.  Whoever is not makes no device nodes either."""
+    return facts["initial_userns"] and bool(facts["caps"] & CAP_SYS_ADMIN)
 
 
 # eBPF (kernel Documentation/bpf/standardization/instruction-set.rst)

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.plan.facts import HostFacts, Request, Unit
     from pyrunc.spec.types import Process, Spec
 
 #: The slot in which the caller presets the pidfd of the container's first process.
@@ -34,10 +34,12 @@ def execute(
     cgroups: Mapping[str, str],
     setgroups_denied: bool,
     chrooted: bool,
+    attach: tuple[Unit, str] | None = None,
 ) -> Plan:
     """``namespaces`` are the CLONE_NEW* flags of those that differ from the caller's; ``cgroups`` the directories to
     join, by controller; ``setgroups_denied`` is what /proc/PID/setgroups says; ``chrooted``: the container's root is
-    not that of its mount namespace, and the caller presets slot ROOT.
+    not that of its mount namespace, and the caller presets slot ROOT; ``attach``: the caller may not join them itself,
+    but systemd takes it into its unit, to the cgroup that is named below.
 
     Pure.  Raises SpecError with everything that this host cannot do.
     """
@@ -45,6 +47,9 @@ def execute(
     b.next_slot = SLOT_PIDFD + 1
     b.setgroups_denied = setgroups_denied
     limits.exec_affinity(b, process)
+    if attach:
+        unit, below = attach
+        b.on_runtime("linux.cgroupsPath", "systemd_attach", unit["name"], unit["socket"], below)
     # A process of the container could trace us before execve, as soon as we share its namespaces.
     b.on_host("", "dumpable", 0)
     labelled = bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
@@ -75,5 +80,6 @@ def execute(
     identity.execute(b, process, request["extra_env"])
     b.finish()
     clone = Op("clone", (0, into), "linux.namespaces")
+    present = [Op("sync", (), "linux.cgroupsPath"), *b.runtime] if b.runtime else []
     handover = [Op("sync", (), ""), *b.parent] if b.parent else []
-    return Plan([*b.host, clone, *handover, *b.container], {}, b.warnings)
+    return Plan([*present, *b.host, clone, *handover, *b.container], {}, b.warnings)

@@ -64,6 +64,7 @@ RUNTIME: Final = {
     "systemd_property":   "name:s value:s",               # of the unit that a later op is for; GVariant text
     "systemd_start":      "unit:s socket:s cgroups:l",    # with the process that waits; its cgroups must be unused
     "systemd_set":        "unit:s socket:s",
+    "systemd_attach":     "unit:s socket:s below:s",      # the process that waits; to a cgroup below the unit's, or ""
     "write_id_maps":      "uid:s gid:s setgroups:s",      # text of the maps; setgroups "" leaves it alone
     "new_id_maps":        "uid:l gid:l",                  # newuidmap/newgidmap arguments
     "oom_score_adj":      "value:i",

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyrunc.plan.facts import CgroupFacts, Unit
     from pyrunc.spec.types import Process, Spec
     from pyrunc.state.store import Record, State
 
@@ -69,15 +70,17 @@ def join(
             )
             if process.state(state["pid"], state["start_time"]) != "running":
                 raise StateError(machine.REFUSALS["exec", machine.STOPPED])
+        joined = directories(state["cgroups"], cgroups)
         plan = plan_exec(
             spec,
             task,
             facts,
             request,
             namespaces=_foreign_namespaces(state["pid"]),
-            cgroups=directories(state["cgroups"], cgroups),
+            cgroups=joined,
             setgroups_denied=_setgroups_denied(state["pid"]),
             chrooted=bool(state.get("joined_mounts")),
+            attach=attachment(state, joined, facts["cgroup"]),
         )
         for warning in plan.warnings:
             warn(str(warning))
@@ -89,6 +92,7 @@ def join(
         context = execute.Context(lambda: text, state["bundle"], warn)
         try:
             init = helper.Init(encode(program), stdio=stdio, preserve_fds=preserve_fds, slots=slots)
+            context.cloner = init.pid
 
             def on_cloned() -> None:
                 context.pid = talk.pid
@@ -114,6 +118,23 @@ def join(
     finally:
         for fd in slots.values():
             posix.close(fd)
+
+
+def attachment(state: State, cgroups: dict[str, str], layout: CgroupFacts) -> tuple[Unit, str] | None:
+    """The unit that systemd is to move a process into, and where below it, as the caller may not do it itself.
+
+    Who moves between two cgroups has to be able to write to the cgroup.procs of the nearest one above both (cgroups(7)
+    "Delegation containment").  The session of a user and the units of the user's systemd have none of the user's.
+    """
+    unit = state.get("unit")
+    if not unit or list(cgroups) != [""]:
+        return None
+    above = normal(layout["mounts"][""] + layout["own"][""])
+    while not (cgroups[""] + "/").startswith(above + "/"):
+        above = files.parent(above)
+    if posix.access(above + "/cgroup.procs", posix.W_OK):
+        return None
+    return unit, cgroups[""].removeprefix(state["cgroups"][""])
 
 
 def _foreign_namespaces(pid: int) -> int:

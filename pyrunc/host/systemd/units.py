@@ -74,6 +74,18 @@ def set_properties(socket: str, unit: str, properties: Sequence[Property], where
             raise _refused(error, bus, unit, properties, where, op="systemd_set") from None
 
 
+def attach(socket: str, unit: str, below: str, pid: int, where: str) -> None:
+    """Move a process of this user into the unit, to the cgroup ``below`` its own ("" is that itself).
+
+    The systemd of a user has that of the host do it, which may move between any two cgroups.
+    """
+    with Bus(socket) as bus:
+        try:
+            bus.manager("AttachProcessesToUnit", "ssau", unit, below, [pid])
+        except Refused as error:
+            raise _refused(error, bus, unit, (), where, op="systemd_attach") from None
+
+
 def end(unit: Unit, kill: Callable[[], None] | None = None) -> bool:
     """Kill whoever is in the unit, stop it, and let systemd forget it; one that is gone is fine.
 

@@ -71,7 +71,7 @@ def _properties(b: Builder, slice: str, resources: Resources, version: int) -> d
     annotated, problems = asked.properties(b.spec.get("annotations") or {})
     b.problems += problems
     ops += [*annotated, *properties(resources, b.cgroups, version)]
-    if not unified and b.facts["initial_userns"]:
+    if not unified and device_rules.possible(b.facts):
         from pyrunc.plan.systemd import devices
 
         listed, problems = devices.properties(device_rules.rules(resources.get("devices") or ()))
