@@ -79,8 +79,6 @@ def test_boxes_with_a_user_each_are_users_that_the_host_has_not_and_never_one_an
 
 def test_a_runtime_root_that_the_boxs_users_cannot_get_to_is_told(sandboxes: Sandboxes) -> None:
     sandboxes.root.parent.chmod(0o700)
-    with pytest.raises(
-        pyrunc.OpFailed, match=r"^rootfs \(root.path\): .*with userns=True .* directories above"
-    ):
+    with pytest.raises(pyrunc.OpFailed, match=r"^rootfs \(root.path\): .*with userns=True .* directories above"):
         sandboxes(userns=True)
     assert sandboxes.containers() == []
