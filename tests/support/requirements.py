@@ -91,6 +91,10 @@ def _cgroup2() -> str:
     return "" if "memory" in controllers else "cgroup2 has no memory controller here"
 
 
+def _memory() -> str:
+    return "" if not _cgroup1() or not _cgroup2() else "no cgroup hierarchy has a memory controller here"
+
+
 def _cgroup2_bare() -> str:
     return "" if "" in cgroup_mounts() else "cgroup2 is not mounted"
 
@@ -185,6 +189,7 @@ PROBES: dict[str, Probe] = {
     "cap_mknod": _capability("CAP_MKNOD", 27),
     "cgroup1": _cgroup1,
     "cgroup2": _cgroup2,
+    "memory": _memory,
     "cgroup2-bare": _cgroup2_bare,
     "overlay": _overlay,
     "idmap": _idmapped_mounts,
