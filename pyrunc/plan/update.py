@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from pyrunc.plan.facts import HostFacts
+    from pyrunc.plan.facts import HostFacts, Unit
     from pyrunc.spec.types import Resources
 
 #: Where 0 is a value; elsewhere it is no wish, and neither is an empty string.
@@ -64,9 +64,17 @@ def merge(in_force: Resources, given: Resources) -> Resources:
 
 
 def plan(
-    given: Resources, in_force: Resources, merged: Resources, cgroups: Mapping[str, str], facts: HostFacts
+    given: Resources,
+    in_force: Resources,
+    merged: Resources,
+    cgroups: Mapping[str, str],
+    facts: HostFacts,
+    unit: Unit | None = None,
 ) -> Change:
-    """``merged`` is what ``merge`` returned.  Raises SpecError with everything that this host cannot do."""
+    """``merged`` is what ``merge`` returned; ``unit`` is systemd's, where that manages the cgroups.
+
+    Raises SpecError with everything that this host cannot do.
+    """
     warnings = []
     if "devices" in given and given["devices"] != in_force.get("devices", []):
         warnings.append(Violation("linux.resources.devices", "not changed by an update: they stay as they are"))
@@ -75,8 +83,9 @@ def plan(
     writes = module.plan(wanted, cgroups, facts["kernel"], again=True)
     if writes.problems:
         raise SpecError(writes.problems)
-    ops = _enabled(writes, facts) + _checked(writes, wished, merged) + writes.ops + writes.late
-    return Change(ops, merged, warnings)
+    ops = _enabled(writes, facts) + _checked(writes, wished, merged)
+    files = writes.ops + writes.late
+    return Change(ops + files + (_told(wanted, cgroups, facts, unit, files) if unit else []), merged, warnings)
 
 
 def wishes(given: Resources) -> Resources:
@@ -121,6 +130,19 @@ def _completed(wished: Any, merged: Any) -> Resources:
     if cpu.get("idle") == 0 and merged["cpu"].get("shares"):
         cpu["shares"] = merged["cpu"]["shares"]  # an idle cgroup has lost its shares
     return found  # type: ignore[no-any-return]
+
+
+def _told(wanted: Resources, cgroups: Mapping[str, str], facts: HostFacts, unit: Unit, files: list[Op]) -> list[Op]:
+    """systemd writes its properties to the same files again: it gets ours, once the kernel has taken the values.
+
+    Behind that the files are written once more, since systemd rounds some of them.
+    """
+    from pyrunc.plan.systemd.properties import properties
+
+    found = properties(wanted, cgroups, facts["systemd"]["version"] if facts["systemd"] else 0)
+    if not found:
+        return []
+    return [*found, Op("systemd_set", (unit["name"], unit["socket"]), "linux.resources"), *files]
 
 
 def _enabled(writes: module.Writes, facts: HostFacts) -> list[Op]:

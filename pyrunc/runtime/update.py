@@ -6,6 +6,7 @@ from pyrunc.errors import HostError
 from pyrunc.host import probe
 from pyrunc.host.cgroups import changing
 from pyrunc.plan import update as plan
+from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import state as states
 from pyrunc.spec.jsontext import dumps, loads
 from pyrunc.spec.load import load_resources
@@ -58,7 +59,10 @@ def _planned(record: Record, state: State, given: Resources) -> plan.Change:
     if not state["cgroups"] and plan.wishes(given):
         hint = "without privilege it has one where linux.cgroupsPath names a cgroup that this user may write to"
         raise HostError("it has no cgroup of its own whose limits could be changed", where=state["id"], hint=hint)
-    return plan.plan(given, in_force, merged, state["cgroups"], probe.facts())
+    facts, unit = probe.facts(), state.get("unit")
+    if unit:
+        facts = bundles.with_systemd(facts)
+    return plan.plan(given, in_force, merged, state["cgroups"], facts, unit)
 
 
 def _in_force(record: Record, state: State) -> Resources:
