@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.vm import suite
 from tests.vm.machine import LAYOUTS, Machine
 from tests.vm.programs import VmError
 from tests.vm.system import USER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HELP = {
     "up": "boot a machine that stays, with the project as it is now",
@@ -28,8 +33,10 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in HELP.items():
         sub = verbs.add_parser(verb, help=text)
         stays = verb in ("up", "exec", "sync", "down")
-        sub.add_argument("--name", default="main" if stays else f"{verb}-{os.getpid()}", help="of the machine")
-        if verb in ("up", "run", "shell", "test"):
+        sub.add_argument(
+            "--name", default="main" if stays else f"{verb}-{os.getpid()}", help="of the machine, a choice of yours"
+        )
+        if verb in ("up", "run", "shell"):
             sub.add_argument("--layout", choices=LAYOUTS, default="unified", help="of cgroups")
         if verb in ("exec", "run"):
             sub.add_argument("--user", action="store_true", help="as an ordinary user with a session of systemd")
@@ -62,9 +69,19 @@ def main(arguments: list[str]) -> int:
             with machine.booted(options.layout):
                 return machine.attached(options.words, USER if options.user else "root")
         case "test":
-            with machine.booted(options.layout):
-                return suite.run(machine, options.words, options.junit)
+            return test(machine, options.suite or list(suite.SUITES), options.words, options.junit)
     return 0
+
+
+def test(machine: Machine, names: Sequence[str], words: Sequence[str], junit: Path | None) -> int:
+    """Run suites, those of one layout in one machine; the first exit status that is not 0."""
+    statuses = []
+    for layout in LAYOUTS:
+        chosen = [name for name in names if suite.SUITES[name].layout == layout]
+        if chosen:
+            with machine.booted(layout):
+                statuses += [suite.run(machine, name, words, junit) for name in chosen]
+    return next((status for status in statuses if status), 0)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
     "systemd", "systemd-sysv", "udev", "dbus", "dbus-user-session", "libpam-systemd", "openssh-server", "iproute2",
     "kmod", "procps", "util-linux", "e2fsprogs", "podman", "conmon", "netavark", "aardvark-dns", "iptables", "runc",
-    "crun", "uidmap", "slirp4netns", "fuse-overlayfs", "catatonit", "busybox-static", "strace", "python3", "python3-venv",
-    "libseccomp2", "ca-certificates", "gcc", "libc6-dev", "linux-libc-dev", "git",
+    "crun", "uidmap", "slirp4netns", "fuse-overlayfs", "catatonit", "busybox-static", "strace", "python3",
+    "python3-venv", "libseccomp2", "ca-certificates", "gcc", "libc6-dev", "linux-libc-dev", "git",
 )  # fmt: skip
 
 #: Where the project is in the guest, with its virtual environment below.
@@ -48,7 +48,7 @@ rm -r /var/lib/apt/lists/*
 
 def debian() -> Path:
     """The folder with ``tree``, a root file system that nothing has been configured in, and ``kernel``."""
-    parts = [SUITE, PYTHON, KERNEL, *PACKAGES, SETUP, REQUIREMENTS.read_bytes()]
+    parts: list[bytes | str] = [SUITE, PYTHON, KERNEL, *PACKAGES, SETUP, REQUIREMENTS.read_bytes()]
     return cache.obtain("debian", cache.key(*parts), _make)
 
 
@@ -109,7 +109,7 @@ mke2fs -q -t ext4 -O ^has_journal -d "$7/merged$4" "$5" "$6"
 
 
 def make_disk(disk: Path, files: Path, script: str, *, where: str = "/", size: str, log: Path) -> None:
-    """Make ``disk``, a file system in a file: what is below ``where`` when ``files`` is copied there and ``script`` has run.
+    """Make ``disk``, a file system: what is below ``where`` when ``files`` has been copied there and ``script`` has run.
 
     That happens in a layer above Debian's tree, on the host's processor, which is many times as fast as the guest's.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -57,6 +58,7 @@ class Machine:
 
         ``interactive``: the console is the terminal's, and this returns when the machine has ended.
         """
+        contents = project.contents()
         base, disk = system(), project.disk()
         RUN.mkdir(mode=0o700, exist_ok=True)
         try:
@@ -66,6 +68,7 @@ class Machine:
         try:
             shutil.copy(base / "key", self.folder / "key")
             shutil.copy(base / "known_hosts", self.folder / "known_hosts")
+            (self.folder / "contents.json").write_text(json.dumps(contents))
             port = free_port()
             command = self._qemu(base, disk, layout, port, interactive=interactive)
             if interactive:
@@ -123,15 +126,23 @@ class Machine:
             raise VmError(f"the guest's systemd is {done.stdout.strip()}\n{failed.stdout}")
 
     def sync(self) -> None:
-        """Bring the project as it is now into the machine, built.  What git ignores there stays."""
-        with project.disk().open("rb") as disk:
-            script = (
-                "cat >/run/project && mkdir -p /run/new && mount -o loop,ro /run/project /run/new && "
-                f"cp -a --update /run/new/. {PROJECT} && umount /run/new && rm /run/project"
-            )
-            done = subprocess.run([*self.ssh(), script], stdin=disk, timeout=300, check=False)
+        """Bring what has changed in the checkout since `up` or the last `sync` into the machine.
+
+        The checkout must be built.  VmError where that is not enough: the launcher, or the guest's Python packages.
+        """
+        kept = self.folder / "contents.json"
+        before: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+        now = project.contents()
+        changed = [name for name in now if now[name] != before.get(name)]
+        fixed = [name for name in changed if name in project.FIXED]
+        if fixed:
+            raise VmError(f"{', '.join(fixed)} changed: ./dev vm down --name {self.name}, then up")
+        script = f"cd {PROJECT} && tar xzf - --no-same-owner && rm -f -- " + shlex.join(sorted(set(before) - set(now)))
+        script += " && python -I -S -X no_debug_ranges pyrunc/cli/image.py"
+        done = subprocess.run([*self.ssh(), script], input=project.packed(changed), timeout=300, check=False)
         if done.returncode:
             raise VmError(f"the project could not be brought into the machine {self.name}")
+        kept.write_text(json.dumps(now))
 
     def down(self) -> None:
         """End the machine at once, and remove its files; nothing where there is none."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING
 
 from tests.vm import cache
 from tests.vm.debian import PROJECT, REPOSITORY, debian, make_disk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Modules that tests import are compiled here, with pytest's own rewriting, and the programs of containers are built.
@@ -25,7 +28,7 @@ pytest -q --collect-only tests/vm/guest tests/root tests/rootless >/dev/null
 
 def files() -> list[str]:
     """What git tracks and what it would track, without what is ignored; paths below the repository."""
-    words = ["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    words = ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(words, capture_output=True, text=True, check=True)
     names = sorted(set(listed.stdout.split("\0")) - {""})
     return [name for name in names if (REPOSITORY / name).is_file()]
@@ -48,3 +51,23 @@ def disk() -> Path:
         shutil.rmtree(copied)
 
     return cache.obtain("project", cache.key(*parts), make) / "disk"
+
+
+#: What a build leaves in the checkout and what does not depend on where that is, or on the version of Python.
+BUILT = ("pyrunc/native/pyrunc-init", "pyrunc/spec/_compiled.py")
+#: What a machine that runs cannot be brought without a build of its own.
+FIXED = ("pyrunc/native/launcher.c", "requirements-dev.txt", "pyproject.toml")
+
+
+def contents() -> dict[str, str]:
+    """The name of each file's content, of the project and of what is built in the checkout."""
+    return {name: cache.key((REPOSITORY / name).read_bytes()) for name in (*files(), *BUILT)}
+
+
+def packed(names: Iterable[str]) -> bytes:
+    """A tar with these files."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+        for name in names:
+            tar.add(REPOSITORY / name, name)
+    return out.getvalue()

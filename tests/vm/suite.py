@@ -1,14 +1,80 @@
-"""The guest's suites: which tests run there, as whom; and their results."""
+"""The guest's suites: which tests run there, on which layout of cgroups and as whom; and bringing the results back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree
+
+from tests.vm.debian import PROJECT, REPOSITORY
+from tests.vm.programs import VmError
+from tests.vm.system import USER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.vm.machine import Machine
 
 
-def run(machine: Machine, words: Sequence[str], junit: str | None) -> int:
-    return machine.attached(["true"])
+class Suite(NamedTuple):
+    layout: str
+    user: str
+    paths: tuple[str, ...]
+
+
+SUITES = {
+    "root": Suite(
+        "unified",
+        "root",
+        (
+            "tests/vm/guest", "--ignore=tests/vm/guest/rootless", "--ignore=tests/vm/guest/hybrid",
+            "tests/root/test_cgroup2.py", "tests/root/test_isolation_tmp.py", "tests/root/test_isolation_cow.py",
+            "tests/root/test_kill.py",
+        ),
+    ),
+    "user": Suite("unified", USER, ("tests/vm/guest/rootless", "tests/rootless/test_lifecycle.py")),
+    "hybrid": Suite("hybrid", "root", ("tests/vm/guest/hybrid",)),
+}  # fmt: skip
+
+#: Seconds for a test in the guest, and for a suite.
+TEST, SUITE = 300, 900
+
+
+def run(machine: Machine, name: str, words: Sequence[str] = (), junit: Path | None = None) -> int:
+    """Run a suite with more arguments for pytest, its output on ours; pytest's exit status.
+
+    The results are kept as ``NAME.xml`` in the folder ``junit``.  VmError if there are none, or pytest did not end.
+    """
+    folder = junit or REPOSITORY / ".cache" / "vm"
+    folder.mkdir(parents=True, exist_ok=True)
+    suite = SUITES[name]
+    there = f"/var/tmp/{name}.xml"
+    options = ["-p", "no:cacheprovider", f"--timeout={TEST}", f"--junitxml={there}", "-o", f"junit_suite_name={name}"]
+    paths = () if names_tests(words) else suite.paths
+    pytest = shlex.join(["pytest", *options, *paths, *words])
+    script = (
+        f"cd {PROJECT} && PYTHONDONTWRITEBYTECODE=1 PYRUNC_REQUIRE=all exec timeout --kill-after=10 {SUITE} {pytest}"
+    )
+    status = subprocess.run([*machine.ssh(suite.user), script], stdin=subprocess.DEVNULL, check=False).returncode
+    written = machine.run(f"cat {there}")
+    if written.returncode:
+        raise VmError(f"the suite {name} ended with {status} and has no results")
+    (folder / f"{name}.xml").write_text(written.stdout)
+    print(f"vm: {summary(folder / f'{name}.xml')} -> {folder / f'{name}.xml'}", file=sys.stderr)
+    return status
+
+
+def names_tests(words: Sequence[str]) -> bool:
+    """Do arguments of pytest name files of tests?  Then a suite's own are not meant."""
+    return any(word.startswith("tests/") for word in words)
+
+
+def summary(results: Path) -> str:
+    """One line about a file of JUnit XML of pytest."""
+    suite = ElementTree.parse(results).getroot().find("testsuite")
+    assert suite is not None
+    counts = ", ".join(f"{suite.get(key)} {key}" for key in ("tests", "failures", "errors", "skipped"))
+    return f"{suite.get('name')}: {counts}, {float(suite.get('time', 0)):.0f} s"

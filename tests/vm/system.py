@@ -39,6 +39,7 @@ FILES: Mapping[str, str] = {
     # All devices of the machine again would take longer than all else at boot.
     "etc/systemd/system/systemd-udev-trigger.service.d/less.conf": (
         "[Service]\nExecStart=\nExecStart=udevadm trigger --subsystem-match=block --subsystem-match=net\n"
+        "ExecStart=udevadm trigger --sysname-match=ttyS0\n"
     ),
     "etc/ssh/sshd_config.d/guest.conf": (
         "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\nPrintMotd no\nPrintLastLog no\n"

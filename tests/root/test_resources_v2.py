@@ -1,0 +1,120 @@
+"""Resources on cgroup2 with all its controllers: the same files hold the same values as after runc's and crun's create.
+
+Each config is created, not started, by each of the three.  What differs stands beside the config, with the reason.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.root.test_resources_v1 import MIB, block_device, throttled
+from tests.support.requirements import cgroup_mounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.root.box import Box
+
+pytestmark = pytest.mark.needs("root", "cgroup2", "busybox")
+
+#: Settings, as opposed to counters.  One that the kernel does not have is left out.
+SETTINGS = (
+    "cgroup.type", "cgroup.freeze", "cgroup.max.depth", "cgroup.max.descendants", "cgroup.subtree_control",
+    "memory.max", "memory.high", "memory.low", "memory.min", "memory.swap.max", "memory.swap.high",
+    "memory.oom.group", "cpu.weight", "cpu.max", "cpu.max.burst", "cpu.idle", "cpuset.cpus", "cpuset.mems",
+    "cpuset.cpus.partition", "pids.max", "io.max", "io.weight", "io.bfq.weight", "hugetlb.2MB.max",
+    "hugetlb.2MB.rsvd.max", "rdma.max", "misc.max",
+)  # fmt: skip
+
+Known = dict[str, dict[str, tuple[str, str, str]]]
+#: title -> the resources, and {runtime: {file: (its value, ours, the reason)}}
+CONFIGS: dict[str, tuple[Callable[[], dict[str, Any]], Known]] = {
+    "nothing": (dict, {}),
+    "empty objects": (lambda: {"memory": {}, "cpu": {}, "blockIO": {}, "hugepageLimits": []}, {}),
+    "zeros": (
+        lambda: {
+            "memory": {"limit": 0, "swap": 0, "reservation": 0},
+            "cpu": {"shares": 0, "quota": 0, "period": 0, "cpus": ""},
+            "blockIO": {"weight": 0},
+        },
+        {},
+    ),
+    "no limits": (
+        lambda: {
+            "memory": {"limit": -1, "swap": -1, "reservation": -1},
+            "cpu": {"quota": -1},
+            "pids": {"limit": -1},
+        },
+        {},
+    ),
+    "memory": (lambda: {"memory": {"limit": 64 * MIB, "reservation": 32 * MIB}}, {}),
+    "memory without a limit": (lambda: {"memory": {"limit": -1}}, {}),
+    "memory and swap": (lambda: {"memory": {"limit": 64 * MIB, "swap": 96 * MIB}}, {}),
+    "memory without swap": (lambda: {"memory": {"limit": 64 * MIB, "swap": 64 * MIB}}, {}),
+    "memory and any swap": (lambda: {"memory": {"limit": 64 * MIB, "swap": -1}}, {}),
+    "cpu": (lambda: {"cpu": {"shares": 512, "quota": 50000, "period": 100000}}, {}),
+    "the default of shares": (lambda: {"cpu": {"shares": 1024}}, {}),
+    "few shares": (lambda: {"cpu": {"shares": 2}}, {}),
+    "all shares": (lambda: {"cpu": {"shares": 262144}}, {}),
+    "a period alone": (lambda: {"cpu": {"period": 50000}}, {}),
+    "a quota alone": (lambda: {"cpu": {"quota": 20000}}, {}),
+    "burst": (lambda: {"cpu": {"quota": 50000, "period": 100000, "burst": 10000}}, {}),
+    "idle": (lambda: {"cpu": {"idle": 1}}, {}),
+    "a CPU": (lambda: {"cpu": {"cpus": "0", "mems": "0"}}, {}),
+    "pids": (lambda: {"pids": {"limit": 20}}, {}),
+    "no process": (lambda: {"pids": {"limit": 0}}, {}),
+    "a weight": (lambda: {"blockIO": {"weight": 500}}, {}),
+    "a weight of a device": (
+        lambda: {"blockIO": {"weightDevice": [dict(zip(("major", "minor"), block_device(), strict=True), weight=300)]}},
+        {},
+    ),
+    "rates": (lambda: {"blockIO": throttled(ReadBps=MIB, WriteBps=2 * MIB, ReadIOPS=100, WriteIOPS=200)}, {}),
+    "one rate": (lambda: {"blockIO": throttled(WriteBps=2 * MIB)}, {}),
+    "huge pages": (lambda: {"hugepageLimits": [{"pageSize": "2MB", "limit": 8 * MIB}]}, {}),
+    "unified": (
+        lambda: {
+            "unified": {
+                "memory.high": str(48 * MIB), "memory.min": str(MIB), "pids.max": "77", "cpu.weight": "321",
+                "cpu.max": "20000 40000", "cgroup.max.descendants": "3",
+            }
+        },
+        {},
+    ),
+    "unified above the fields": (lambda: {"pids": {"limit": 5}, "unified": {"pids.max": "7"}}, {}),
+}  # fmt: skip
+
+
+def directory(box: Box) -> Path:
+    return Path(cgroup_mounts()[""], box.id)
+
+
+def settings(box: Box) -> dict[str, str]:
+    files = (directory(box) / name for name in SETTINGS)
+    return {file.name: file.read_text().strip() for file in files if file.exists()}
+
+
+def created(box: Box, resources: dict[str, Any], **options: Any) -> Box:
+    box.bundle.edit(linux__resources=resources, linux__cgroupsPath=f"/{box.id}").args("/bin/sleep", "1000")
+    box.create(**options)
+    return box
+
+
+@pytest.mark.needs("runc", "crun")
+@pytest.mark.parametrize("title", CONFIGS)
+def test_the_files_hold_what_they_hold_under_runc_and_crun(
+    title: str, new_box: Callable[..., Box], runc: Path, runtime: Path
+) -> None:
+    make, known = CONFIGS[title]
+    ours = settings(created(new_box(), make()))
+    differing: dict[str, dict[str, tuple[str | None, str]]] = {}
+    for other in (runc, runc.with_name("crun")):
+        theirs = settings(created(new_box(runtime=other), make()))
+        found = {name: (theirs.get(name), ours[name]) for name in ours if theirs.get(name) != ours[name]}
+        if found:
+            differing[other.name] = found
+    assert differing == {
+        name: {file: (old, new) for file, (old, new, _) in files.items()} for name, files in known.items()
+    }
