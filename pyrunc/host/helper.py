@@ -11,10 +11,11 @@ import _socket
 import _thread
 import fcntl
 import posix
-from _struct import pack, unpack_from
+from _struct import unpack_from
 
 from pyrunc.errors import HostError
 from pyrunc.host import files
+from pyrunc.host.message import CLONED, LIMIT, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 INIT = files.parent(files.parent(__file__)) + "/native/pyrunc-init"
 TEST_ARGS: tuple[str, ...] = ()
 
-CLONED, SYNC, READY, FAILED, PTY, LISTENER, WARNING, STOPPED, CREATED, MAKING, LAYER, FILE = range(1, 13)
-
-_MESSAGE = "<IIiI"
-_MESSAGE_SIZE = 16
-_DETAIL_SIZE = 4000
 _MSG_CMSG_CLOEXEC = 0x40000000
 _RIGHTS_SIZE = _socket.CMSG_SPACE(4)  # of one descriptor
 #: How long pyrunc-init may take to say that it has cloned, when nobody wants the clone any more.
@@ -42,19 +38,6 @@ _EINVAL = 22
 _lock = _thread.allocate_lock()
 #: Where the copy is from, its descriptor, and its mode and time of change when it was made.
 _binary: tuple[str, int, tuple[int, int]] | None = None
-
-
-class Message:
-    """One packet from pyrunc-init, or one record that it left in the exec FIFO."""
-
-    __slots__ = ("detail", "errno", "fd", "kind", "op", "value")
-
-    def __init__(self, data: bytes, fd: int = -1) -> None:
-        self.kind, self.op, self.errno, self.value = unpack_from(_MESSAGE, data)
-        # The path of an object has to lead to it still; the rest is for people.
-        errors = "surrogateescape" if self.kind in (CREATED, MAKING) else "backslashreplace"
-        self.detail = data[_MESSAGE_SIZE:].decode("utf-8", errors)
-        self.fd = fd
 
 
 def sealed(name: str, data: bytes, *, executable: bool = False) -> int:
@@ -139,9 +122,7 @@ class Inbox:
     def receive(self) -> Message | None:
         """The next message; None when the other side has closed the socket."""
         try:
-            self._packet = files.held(
-                self._socket.recvmsg, _MESSAGE_SIZE + _DETAIL_SIZE, _RIGHTS_SIZE, _MSG_CMSG_CLOEXEC
-            )
+            self._packet = files.held(self._socket.recvmsg, LIMIT, _RIGHTS_SIZE, _MSG_CMSG_CLOEXEC)
         except ConnectionResetError:  # it went away with something of ours unread
             return None
         message = self._parsed()
@@ -307,13 +288,3 @@ def _end(pid: int) -> None:
             posix.waitpid(pid, 0)
     except ChildProcessError:
         return
-
-
-def record(data: bytes) -> Message | None:
-    """The FAILED record in what the exec FIFO delivered behind its first byte, if there is one."""
-    return Message(data) if len(data) >= _MESSAGE_SIZE else None
-
-
-def failure_record(op: int, errno: int, detail: str) -> bytes:
-    """What pyrunc-init would send; for tests of the reader."""
-    return pack(_MESSAGE, FAILED, op, errno, 0) + detail.encode()

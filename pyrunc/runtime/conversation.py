@@ -10,6 +10,7 @@ import posix
 
 from pyrunc.errors import HostError, OpFailed
 from pyrunc.host import helper
+from pyrunc.host import message as messages
 from pyrunc.plan.ops import INIT
 from pyrunc.plan.wire import encode
 
@@ -74,33 +75,33 @@ class Conversation:
             if message is None:
                 return False
             kind = message.kind
-            if kind == helper.CLONED:
+            if kind == messages.CLONED:
                 self.pid, self.pidfd = message.value, message.fd
                 init.reap()
                 on_cloned()
-            elif kind == helper.SYNC:
+            elif kind == messages.SYNC:
                 on_sync(message.op)
                 init.go_on()  # if it has died meanwhile, the next message says so
-            elif kind == helper.READY:
+            elif kind == messages.READY:
                 return True
-            elif kind == helper.FAILED:
+            elif kind == messages.FAILED:
                 raise self.failure(message)
-            elif kind == helper.PTY:
+            elif kind == messages.PTY:
                 self.master = message.fd
-            elif kind == helper.LAYER:
+            elif kind == messages.LAYER:
                 self.layers[message.value] = message.fd
-            elif kind == helper.LISTENER:
+            elif kind == messages.LISTENER:
                 try:
                     self._pass_listener(message.fd)
                 finally:
                     posix.close(message.fd)
                 init.go_on()
-            elif kind == helper.MAKING:
+            elif kind == messages.MAKING:
                 self._note(message)
                 init.go_on()
-            elif kind == helper.CREATED:
+            elif kind == messages.CREATED:
                 self._note(message)
-            elif kind == helper.WARNING:
+            elif kind == messages.WARNING:
                 self.warn(f"{self.program[message.op].where}: {message.detail}")
             else:
                 raise HostError(f"pyrunc-init sent a message of kind {kind}; is it from another version?")
@@ -110,17 +111,17 @@ class Conversation:
             raise HostError("a seccomp listener that nobody has asked for")
         self.listener(fd)
 
-    def _note(self, message: helper.Message) -> None:
+    def _note(self, message: messages.Message) -> None:
         if self.making is None:
             return
-        if message.kind == helper.MAKING:
+        if message.kind == messages.MAKING:
             slot, _, path = message.detail.partition(" ")
             self.making.before(int(slot), path, message.value, self.pid)
         else:
             slot, device, inode, born, path = message.detail.split(" ", 4)
             self.making.after(int(slot), path, int(device), int(inode), int(born))
 
-    def failure(self, message: helper.Message) -> OpFailed:
+    def failure(self, message: messages.Message) -> OpFailed:
         from pyrunc.plan.failure import explain
 
         if message.op >= len(self.program):

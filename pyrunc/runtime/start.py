@@ -10,7 +10,8 @@ import posix
 import select
 
 from pyrunc.errors import OpFailed, PyruncError
-from pyrunc.host import files, helper, process
+from pyrunc.host import files, process
+from pyrunc.host import message as messages
 from pyrunc.plan.ops import Op
 from pyrunc.runtime import destroy
 from pyrunc.runtime import state as states
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pyrunc.state.store import State
 
 #: One byte, and one record at most.
-RECORD_LIMIT = 1 + 16 + 4000
+RECORD_LIMIT = 1 + messages.LIMIT
 
 
 def start(root: str, id: str) -> None:
@@ -56,7 +57,7 @@ def release(record: Record, state: State) -> None:
         raise wrap(error, record.fifo) from None
     finally:
         posix.close(pidfd)
-    message = helper.record(data[1:])
+    message = messages.record(data[1:])
     if message is not None:
         raise _failure(state, message)
     if not data:
@@ -92,7 +93,7 @@ def _available(fifo: int) -> bytes | None:
         return None
 
 
-def _failure(state: State, message: helper.Message) -> PyruncError:
+def _failure(state: State, message: messages.Message) -> PyruncError:
     from pyrunc.plan.failure import explain
 
     for index, name, where in state["start_ops"]:

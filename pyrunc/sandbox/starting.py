@@ -13,7 +13,8 @@ import time
 from _struct import pack
 
 from pyrunc.errors import HostError, PyruncError
-from pyrunc.host import helper, probe
+from pyrunc.host import files, helper, probe
+from pyrunc.host import message as messages
 from pyrunc.plan.wire import encode
 from pyrunc.runtime.conversation import Conversation
 from pyrunc.sandbox.first import ETOOMANYREFS, IN_FLIGHT, reason
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 #: A start takes a millisecond, and on a machine that is short of everything a few seconds.  What takes longer than this
 #: is being held up, or waits for a file system that does not answer.
 SECONDS = 30
+#: No kind of message.
+_NONE = 0
 #: The index of a failure that is not one of the program's operations.
 _NO_OP = 0xFFFFFFFF
 
@@ -53,8 +56,8 @@ class Starting:
     """
 
     __slots__ = (
-        "_args", "_deadline", "_first", "_number", "_patient", "_pidfd", "_program", "_report", "_talk",
-        "process", "sent",
+        "__weakref__", "_args", "_deadline", "_first", "_inbox", "_number", "_passed", "_patient", "_pidfd", "_program",
+        "_report", "_talk", "process", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -66,30 +69,29 @@ class Starting:
         deadline: float | None = None,
     ) -> None:
         """Ask for it.  Raises StateError when the sandbox has ended, HostError."""
+        self._passed: list[int] = []
+        self._number, self._pidfd, self._report, self.sent = 0, -1, -1, -1
+        self.process: Process | None = None
+        self._talk, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        self._inbox = helper.Inbox(self._talk)
         self._first = first
         self._args = args
         self._program = program
         bound = time.monotonic() + SECONDS
         self._patient = deadline is None or deadline > bound
         self._deadline = bound if deadline is None else min(deadline, bound)
-        self._number, self._pidfd = 0, -1
-        self.process: Process | None = None
-        self.sent = -1
-        self._talk, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-        self._report, their_report = posix.pipe2(posix.O_CLOEXEC)
         try:
+            self._report, their_report = files.held(posix.pipe2, posix.O_CLOEXEC)
+            self._passed.append(their_report)
             memfd = helper.sealed("program", encode(program))
-            try:
-                first.start(pack("=6i", theirs.fileno(), their_report, memfd, *stdio))
-            finally:
-                posix.close(memfd)
-        except BaseException:
-            self._talk.close()
-            posix.close(self._report)
+            self._passed.append(memfd)
+            first.start(self, pack("=6i", theirs.fileno(), their_report, memfd, *stdio))
+        except BaseException as error:
+            self._leave(error)
             raise
         finally:
             theirs.close()
-            posix.close(their_report)
+            files.close(self._passed)
 
     def fileno(self) -> int:
         """Readable when there is something for ``step``."""
@@ -110,17 +112,17 @@ class Starting:
 
     def step(self) -> bool:
         """Take one message; True when the program was executed, or has come to its end.  Raises as ``wait``."""
-        message = helper.receive(self._talk)
+        message = self._inbox.receive()
         if message is None:
             if not self._number:
                 raise self._first.ended()
             self.process = Process(self._args, self._number, self._pidfd, self._report)
             return True
-        if message.kind == helper.CLONED:
+        if message.kind == messages.CLONED:
             self._number, self._pidfd = message.value, message.fd
-        elif message.kind == helper.FILE:
+        elif message.kind == messages.FILE:
             self.sent = message.fd
-        elif message.kind == helper.FAILED:
+        elif message.kind == messages.FAILED:
             raise _failure(self._program, message)
         else:
             raise HostError(f"pyrunc-init sent a message of kind {message.kind}; is it from another version?")
@@ -146,11 +148,9 @@ class Starting:
     def _hear_the_rest(self) -> None:
         """What CLONED says, if it was sent; afterwards it cannot be, and the first process ends what it has started."""
         self._talk.shutdown(_socket.SHUT_RDWR)
-        while not self._number and (message := helper.receive(self._talk)):
-            if message.kind == helper.CLONED:
-                self._number, self._pidfd = message.value, message.fd
-            elif message.fd >= 0:
-                posix.close(message.fd)
+        message = self._inbox.last(_NONE if self._number else messages.CLONED)
+        if message is not None:
+            self._number, self._pidfd = message.value, message.fd
 
     def __enter__(self) -> Self:
         return self
@@ -158,33 +158,38 @@ class Starting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if self.process is None:
-                self._give_up(error)
-        finally:
-            self._talk.close()
-            self._first.started(self.process)
+        self._leave(error)
 
-    def _give_up(self, error: BaseException | None) -> None:
-        # What pyrunc-init itself has refused has ended.
-        over = isinstance(error, PyruncError) and not isinstance(error, _Overdue)
+    def _leave(self, error: BaseException | None) -> None:
         try:
-            if not over:
+            # What pyrunc-init itself has refused has ended.
+            if self.process is None and (not isinstance(error, PyruncError) or isinstance(error, _Overdue)):
                 self._hear_the_rest()
                 if self._number:
                     self._first.end_group(self._number)
         finally:
-            for fd in (self._pidfd, self.sent, self._report):
-                if fd >= 0:
-                    posix.close(fd)
+            self._first.started(self)
+            self._close()
+
+    def _close(self) -> None:
+        self._talk.close()
+        files.close(self._passed)
+        if self.process is None:
+            opened = [fd for fd in (self._pidfd, self.sent, self._report) if fd >= 0]
             self._pidfd = self.sent = self._report = -1
+            files.close(opened)
+
+    def __del__(self) -> None:
+        """Whoever was to leave it was interrupted before.  No lock may be waited for here."""
+        if hasattr(self, "_talk"):
+            self._close()
 
 
 class _Overdue(HostError):
     """The process may be there still."""
 
 
-def _failure(program: list[Op], message: helper.Message) -> PyruncError:
+def _failure(program: list[Op], message: messages.Message) -> PyruncError:
     if message.op == _NO_OP or message.op >= len(program):
         hint = "pids, or nproc of rlimits, may be too small" if message.detail == "fork" else ""
         if message.errno == ETOOMANYREFS:

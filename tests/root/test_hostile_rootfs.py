@@ -381,6 +381,7 @@ PROGRAM = """\
 import posix, sys
 sys.path.insert(0, sys.argv.pop(1))
 from pyrunc.host import helper
+from pyrunc.host import message as messages
 init, stop, swap = sys.argv[1:4]
 helper.INIT = init
 helper.TEST_ARGS = ("stop=" + stop,)
@@ -388,7 +389,7 @@ receive = helper.Init.receive
 def receiving(self):
     while True:
         message = receive(self)
-        if message is None or message.kind != helper.STOPPED:
+        if message is None or message.kind != messages.STOPPED:
             return message
         assert posix.system(swap) == 0
         self.go_on()

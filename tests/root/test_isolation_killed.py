@@ -30,6 +30,7 @@ PROGRAM = """\
 import posix, sys
 sys.path.insert(0, sys.argv[1])
 from pyrunc.host import helper
+from pyrunc.host import message as messages
 from pyrunc.state import store
 helper.INIT, moment, number = sys.argv[2], sys.argv[3], int(sys.argv[4])
 count = 0
@@ -51,7 +52,7 @@ def counted(real, before):
 
 def receive(self, real=helper.Init.receive):
     message = real(self)
-    if message is not None and message.kind == helper.STOPPED:
+    if message is not None and message.kind == messages.STOPPED:
         die()
     return message
 
