@@ -12,9 +12,10 @@ import os
 import stat
 
 from pyrunc.errors import HostError
-from pyrunc.host.layers import content, xattrs
+from pyrunc.host.layers import xattrs
+from pyrunc.host.layers.aside import Aside, disturbed
 from pyrunc.host.layers.changes import kept
-from pyrunc.host.layers.overlay import DELETED, ENTER, LEAVE, SAME
+from pyrunc.host.layers.found import DELETED, ENTER, LEAVE, SAME
 from pyrunc.host.layers.place import Place, failed
 from pyrunc.host.layers.remove import remove
 from pyrunc.host.layers.trail import DIRECTORY, GONE, Trail
@@ -24,20 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from os import stat_result
 
-    from pyrunc.host.layers.overlay import Found, Walk
+    from pyrunc.host.layers.found import Found
+    from pyrunc.host.layers.overlay import Walk
 
 
 class Destination:
     """The directory ``root``, a descriptor of the caller's; ``path`` is its name in errors."""
 
-    __slots__ = ("_links", "_made", "_new", "_path", "_root", "_temporary", "_trail", "_walk", "_warn")
+    __slots__ = ("_aside", "_links", "_made", "_name", "_new", "_path", "_root", "_trail", "_walk", "_warn")
 
     def __init__(self, root: int, path: str, warn: Callable[[str], None]) -> None:
         self._root = root
         self._path = path
         self._warn = warn
         # Nobody can have put anything there before.
-        self._temporary = f".pyrunc-{os.urandom(12).hex()}"
+        self._name = f".pyrunc-{os.urandom(12).hex()}"
 
     def add(self, walk: Walk, prefix: str) -> None:
         """All changes of a layer, whose root is ``prefix`` below the destination.
@@ -49,6 +51,7 @@ class Destination:
         if first is None:
             return
         self._walk = walk
+        self._aside = Aside(walk, self._name, self._warn)
         self._links: dict[tuple[int, int], tuple[Place, tuple[int, int]]] = {}
         self._made: list[bool] = []  # of the directories that the walk is in: whether they are new
         self._new = False
@@ -122,7 +125,7 @@ class Destination:
         if made or found.kind != SAME:
             os.fchown(directory, found.stat.st_uid, found.stat.st_gid)
             os.fchmod(directory, stat.S_IMODE(found.stat.st_mode))
-            self._write_xattrs(found, xattrs.at(directory), xattrs.read(xattrs.at(self._walk.upper.fd)))
+            self._aside.write_xattrs(found, xattrs.at(directory), xattrs.read(xattrs.at(self._walk.upper.fd)))
         os.utime(directory, ns=(found.stat.st_atime_ns, found.stat.st_mtime_ns))
         if not root:
             self._trail.leave()
@@ -132,14 +135,17 @@ class Destination:
         name, directory = found.place.name, self._trail.fd
         made = -1
         try:
-            made = self._make(found)
+            assert found.stat is not None
+            if found.linked:
+                made = self._link(found.stat)
+            if made < 0:
+                made = self._aside.make(found, directory)
             if made < 0:
                 return
             self._clear(directory, name)
-            self._expect(made)
-            os.rename(self._temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            self._aside.check(made, directory)
+            os.rename(self._name, name, src_dir_fd=directory, dst_dir_fd=directory)
             if found.linked:
-                assert found.stat is not None
                 now = os.fstat(made)
                 key = found.stat.st_dev, found.stat.st_ino
                 self._links.setdefault(key, (found.place, (now.st_dev, now.st_ino)))
@@ -147,20 +153,9 @@ class Destination:
             if made >= 0:
                 os.close(made)
             try:
-                os.unlink(self._temporary, dir_fd=directory)
+                os.unlink(self._name, dir_fd=directory)
             except FileNotFoundError:
                 pass
-
-    def _expect(self, made: int) -> None:
-        """That the temporary name is still that of the object: the directory may be somebody else's."""
-        try:
-            same = os.path.samestat(
-                os.stat(self._temporary, dir_fd=self._trail.fd, follow_symlinks=False), os.fstat(made)
-            )
-        except FileNotFoundError:
-            same = False
-        if not same:
-            raise _disturbed()
 
     def _clear(self, directory: int, name: str) -> None:
         """rename(2) replaces anything but a directory."""
@@ -170,98 +165,6 @@ class Destination:
             return
         if stat.S_ISDIR(found.st_mode):
             remove(directory, name)
-
-    def _make(self, found: Found) -> int:
-        """A descriptor of the object, which is complete and has the temporary name; -1 when it vanished, or cannot be.
-
-        The name is used once, to make it: whoever owns the directory may give it to something else at once.
-        """
-        now = found.stat
-        assert now is not None
-        if found.linked:
-            made = self._link(now)
-            if made >= 0:
-                return made
-        name, source = found.place.name, self._walk.upper.fd
-        opened, link = -1, ""
-        try:
-            has = xattrs.read(xattrs.at(source, name))
-            if stat.S_ISREG(now.st_mode):
-                opened = content.open_regular(source, name)
-            elif stat.S_ISLNK(now.st_mode):
-                link = content.read_link(source, name)
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
-            return -1
-        if opened >= 0:
-            try:
-                made, now = self._copy(opened)
-            except OSError as error:
-                if error.errno != errno.EFBIG:  # the container has chosen the size
-                    raise
-                self._warn(f"{found.place.below(self._walk.destination)}: left out: too large for the file system")
-                return -1
-        else:
-            made = self._make_node(found, now, link)
-        if made >= 0:
-            try:
-                self._finish(found, made, now, has)
-            except BaseException:
-                os.close(made)
-                raise
-        return made
-
-    def _finish(self, found: Found, made: int, now: stat_result, has: dict[str, bytes] | None) -> None:
-        """All attributes.  The kernel's link leads to the very object, be that a symlink, and no further."""
-        path = xattrs.of(made)
-        os.chown(path, now.st_uid, now.st_gid)
-        if not stat.S_ISLNK(now.st_mode):  # chown(2) has taken set-id bits away
-            os.chmod(path, stat.S_IMODE(now.st_mode))
-        self._write_xattrs(found, path, has)
-        os.utime(path, ns=(now.st_atime_ns, now.st_mtime_ns))
-
-    def _make_node(self, found: Found, now: stat_result, link: str) -> int:
-        """A symlink, a FIFO, a socket, or a device, which takes a privilege."""
-        kind, directory = stat.S_IFMT(now.st_mode), self._trail.fd
-        try:
-            if link:
-                os.symlink(link, self._temporary, dir_fd=directory)
-            else:
-                os.mknod(self._temporary, kind | 0o600, now.st_rdev, dir_fd=directory)
-        except PermissionError:
-            if kind not in (stat.S_IFCHR, stat.S_IFBLK):
-                raise
-            path = found.place.below(self._walk.destination)
-            self._warn(f"{path}: left out: to make a device takes CAP_MKNOD in the initial user namespace")
-            return -1
-        try:
-            made = os.open(self._temporary, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        except FileNotFoundError:
-            raise _disturbed() from None
-        is_ = os.fstat(made)
-        ours = stat.S_IFMT(is_.st_mode) == kind and is_.st_nlink == 1 and is_.st_uid == os.geteuid()
-        if not ours or (kind in (stat.S_IFCHR, stat.S_IFBLK) and is_.st_rdev != now.st_rdev):
-            os.close(made)
-            raise _disturbed()
-        return made
-
-    def _copy(self, source: int) -> tuple[int, stat_result]:
-        """Contents and holes of ``source``, which is closed; a descriptor of the copy, and what the source was."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            now = os.fstat(source)
-            to = os.open(self._temporary, flags, 0o600, dir_fd=self._trail.fd)
-            try:
-                os.ftruncate(to, now.st_size)
-                for start, end in content.extents(source, now.st_size):
-                    _copy_range(source, to, start, end)
-            except BaseException:
-                os.close(to)
-                raise
-        finally:
-            os.close(source)
-        return to, now
 
     def _link(self, now: stat_result) -> int:
         """Another name of what has been placed already; -1 when it has not, or has all the names it may have."""
@@ -276,7 +179,7 @@ class Destination:
         try:
             is_ = os.fstat(placed)
             if (is_.st_dev, is_.st_ino) == identity:
-                os.link(xattrs.of(placed), self._temporary, dst_dir_fd=self._trail.fd, follow_symlinks=True)
+                os.link(xattrs.of(placed), self._name, dst_dir_fd=self._trail.fd, follow_symlinks=True)
                 return placed
         except OSError as error:
             if error.errno not in (errno.EMLINK, errno.EXDEV):
@@ -285,26 +188,12 @@ class Destination:
         os.close(placed)
         return -1
 
-    def _write_xattrs(self, found: Found, path: str, has: dict[str, bytes] | None) -> None:
-        where = found.place.below(self._walk.destination)
-        if has is None:
-            self._warn(f"{where}: extended attributes left out: they are too many")
-        for name in xattrs.write(path, has or {}):
-            self._warn(f"{where}: extended attribute left out, which is too large for the file system: {name}")
-
-
-def _disturbed() -> HostError:
-    return HostError(
-        "what was being made there has been replaced by something else",
-        hint="commit to a directory that nobody else may write",
-    )
-
 
 def _check_new(directory: int) -> None:
     """That it is the one that was made, and not another of the same name: its owner and mode are about to change."""
     now = os.fstat(directory)
     if now.st_uid != os.geteuid() or now.st_mode & 0o022 or os.listdir(directory):
-        raise _disturbed()
+        raise disturbed()
 
 
 def _make_directory(directory: int, name: str) -> bool:
@@ -314,16 +203,6 @@ def _make_directory(directory: int, name: str) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _copy_range(source: int, to: int, start: int, end: int) -> None:
-    """A source that has become shorter leaves zeros."""
-    at = start
-    while at < end:
-        data = os.pread(source, min(content.CHUNK, end - at), at)
-        if not data:
-            return
-        at += os.pwrite(to, data, at)
 
 
 def _wanted(found: Found) -> bool:

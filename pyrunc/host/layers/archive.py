@@ -12,7 +12,7 @@ import stat
 from pyrunc.errors import HostError
 from pyrunc.host.layers import content, tar, xattrs
 from pyrunc.host.layers.changes import kept
-from pyrunc.host.layers.overlay import CHANGED, DELETED, ENTER, LEAVE, SAME
+from pyrunc.host.layers.found import CHANGED, DELETED, ENTER, LEAVE, SAME
 from pyrunc.host.layers.place import Paths, Place, failed
 from pyrunc.host.layers.trail import GONE
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from os import stat_result
 
-    from pyrunc.host.layers.overlay import Found, Walk
+    from pyrunc.host.layers.found import Found
+    from pyrunc.host.layers.overlay import Walk
     from pyrunc.host.layers.sink import Sink
 
     #: owner and group on the host -> in the container

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pyrunc.host.layers.overlay import ENTER, ENTRY, LEAVE, SAME
+from pyrunc.host.layers.found import ENTER, ENTRY, LEAVE, SAME
 from pyrunc.host.layers.place import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pyrunc.host.layers.overlay import Event, Found, Walk
+    from pyrunc.host.layers.found import Event, Found
+    from pyrunc.host.layers.overlay import Walk
     from pyrunc.host.layers.place import Place
 
 

@@ -14,6 +14,7 @@ import stat
 
 from pyrunc.errors import HostError
 from pyrunc.host.layers import compare, xattrs
+from pyrunc.host.layers.found import ADDED, CHANGED, DELETED, ENTER, ENTRY, LEAVE, SAME, Found
 from pyrunc.host.layers.place import Place, failed
 from pyrunc.host.layers.trail import DIRECTORY, GONE, Trail
 
@@ -23,53 +24,16 @@ if TYPE_CHECKING:
     from os import stat_result
     from typing import Self
 
+    from pyrunc.host.layers.found import Event
     from pyrunc.host.layers.marks import Marks
 
     #: sort key, name, and what to do with it
     Item = tuple[tuple[int, str, int], str, int]
-    Event = tuple[int, "Found"]
-
-# What the walk tells: an object of the directory that it is in; that it has gone down into a directory, told
-# before; that it is about to go up again.
-ENTRY, ENTER, LEAVE = 0, 1, 2
 
 _WHITEOUT, _ABSENT = 3, 4
 
 #: Bytes of a path that a system call takes, PATH_MAX without the NUL (limits.h).
 PATH_LIMIT = 4095
-
-ADDED, CHANGED, DELETED, SAME = "A", "C", "D", ""
-
-
-class Found:
-    """One object of a layer, or one that it takes away.
-
-    ``stat`` is None of what is deleted, ``xattrs`` of all but directories, of those that have too many to list, and of
-    all in a walk by path.
-    ``merged``: what lies below shows through the directory that it is in.  ``lower``: a directory that lies over
-    one.  ``hides``: it lets nothing of that one through, unlike its own parent.
-    """
-
-    __slots__ = ("hides", "kind", "lower", "marks", "merged", "place", "stat", "xattrs")
-
-    def __init__(self, place: Place, kind: str, found: stat_result | None, *, merged: bool, marks: Marks) -> None:
-        self.place = place
-        self.kind = kind
-        self.stat = found
-        self.merged = merged
-        self.marks = marks
-        self.xattrs: dict[str, bytes] | None = None
-        self.lower = False
-        self.hides = False
-
-    @property
-    def directory(self) -> bool:
-        return self.stat is not None and stat.S_ISDIR(self.stat.st_mode)
-
-    @property
-    def linked(self) -> bool:
-        """Whether the container has made it one of several names: a copy from below has a single one."""
-        return self.stat is not None and not self.directory and self.stat.st_nlink > 1
 
 
 class _Frame:
