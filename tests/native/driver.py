@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyrunc.plan.ops import Op
+from pyrunc.plan.ops import SLOT_PROC, SLOT_ROOT, Op
 from pyrunc.plan.wire import encode
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ O_PATH = 0o10000000
 O_DIRECTORY = os.O_DIRECTORY
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x10000000, 0x20000000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+OPEN_TREE_CLONE, AT_RECURSIVE = 1, 0x8000
+PATH = ("/nonexistent", "/usr/bin", "/bin")
 
 _F_ADD_SEALS = 1033
 _SEALS = 0xF
@@ -74,6 +76,25 @@ class Outcome:
 def ops(*listed: tuple[object, ...]) -> list[Op]:
     """Ops from tuples of name and arguments."""
     return [Op(name, tuple(args), "") for name, *args in listed]  # type: ignore[arg-type]
+
+
+def own_mounts() -> tuple[tuple[object, ...], ...]:
+    """A mount namespace of its own, and slot PROC."""
+    return (("unshare", CLONE_NEWNS), ("propagation", "/", MS_REC | MS_PRIVATE), ("open_proc", SLOT_PROC))
+
+
+def rooted(rootfs: Path) -> tuple[tuple[object, ...], ...]:
+    """A mount namespace of its own, with the rootfs mounted and in slot ROOT."""
+    return (
+        *own_mounts(),
+        ("open_tree", SLOT_ROOT, str(rootfs), OPEN_TREE_CLONE | AT_RECURSIVE),
+        ("attach_root", SLOT_ROOT, str(rootfs)),
+    )
+
+
+def shell(script: str, *env: str) -> tuple[tuple[object, ...], ...]:
+    """A shell of the host becomes the program."""
+    return (("find_executable", "sh", PATH), ("execve", ("sh", "-c", script), env))
 
 
 def memfd(data: bytes, seals: int = _SEALS) -> int:

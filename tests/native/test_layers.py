@@ -10,32 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc.plan.ops import SLOT_PROC
 from tests.native.driver import (
-    CLONE_NEWNS,
     LAYER,
-    MS_PRIVATE,
-    MS_REC,
     O_DIRECTORY,
     O_PATH,
+    OPEN_TREE_CLONE,
     STOPPED,
     Message,
     Outcome,
     drive,
     ops,
+    own_mounts,
+    shell,
 )
 
 pytestmark = pytest.mark.needs("root")
 
 LOWER, LAYER_SLOT, PLACE, OVER = 8, 9, 10, 11
-OPEN_TREE_CLONE, AT_RECURSIVE = 1, 0x8000
 NOSUID, NODEV, NOEXEC = 2, 4, 8
 OPTIONS = ("source=overlay", "redirect_dir=off", "metacopy=off", "index=off")
-SHELL = (("find_executable", "sh", ("/bin", "/usr/bin")),)
-
-
-def own_mounts() -> tuple[tuple[object, ...], ...]:
-    return (("unshare", CLONE_NEWNS), ("propagation", "/", MS_REC | MS_PRIVATE), ("open_proc", SLOT_PROC))
 
 
 def overlay(lower: Path, place: Path, *, attrs: int = 0) -> tuple[tuple[object, ...], ...]:
@@ -51,7 +44,7 @@ def overlay(lower: Path, place: Path, *, attrs: int = 0) -> tuple[tuple[object, 
 
 
 def run(script: str) -> tuple[tuple[object, ...], ...]:
-    return (*SHELL, ("execve", ("sh", "-c", script), ("PATH=/usr/bin:/bin",)))
+    return shell(script, "PATH=/usr/bin:/bin")
 
 
 @pytest.fixture

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyrunc.plan.ops import CREATE_DIR, CREATE_FILE, SLOT_PROC, SLOT_ROOT, TARGET_NOT_ROOT
+from pyrunc.plan.ops import CREATE_DIR, CREATE_FILE, TARGET_NOT_ROOT
 from tests.native.driver import (
-    CLONE_NEWNS,
+    AT_RECURSIVE,
     CREATED,
     MAKING,
-    MS_PRIVATE,
-    MS_REC,
     O_DIRECTORY,
     O_PATH,
+    OPEN_TREE_CLONE,
     WARNING,
     Message,
     Outcome,
     drive,
     ops,
+    rooted,
 )
 from tests.support.command import run
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("root")
 
-OPEN_TREE_CLONE, AT_RECURSIVE = 1, 0x8000
 BIND, PLACE, WANTED = 20, 21, 22
 MAKERS: dict[str, Callable[[str], tuple[object, ...]]] = {
     "a directory": lambda path: ("target", WANTED, path, CREATE_DIR, 0o755, 0, -1),
@@ -63,16 +62,6 @@ def host(tmp_path: Path) -> Path:
     path = tmp_path / "host"
     path.mkdir()
     return path
-
-
-def rooted(rootfs: Path) -> tuple[tuple[object, ...], ...]:
-    return (
-        ("unshare", CLONE_NEWNS),
-        ("propagation", "/", MS_REC | MS_PRIVATE),
-        ("open_proc", SLOT_PROC),
-        ("open_tree", SLOT_ROOT, str(rootfs), OPEN_TREE_CLONE | AT_RECURSIVE),
-        ("attach_root", SLOT_ROOT, str(rootfs)),
-    )
 
 
 def mounted(*make: tuple[object, ...]) -> tuple[tuple[object, ...], ...]:

@@ -29,6 +29,7 @@ from tests.native.driver import (
     MS_REC,
     O_DIRECTORY,
     O_PATH,
+    OPEN_TREE_CLONE,
     STOPPED,
     Message,
     Outcome,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from tests.support.canary import Canary
 
 S_IFIFO = 0o010000
-OPEN_TREE_CLONE = 1
 
 
 @pytest.fixture

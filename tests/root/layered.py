@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 OPTIONS = "redirect_dir=off,metacopy=off,index=off"
+#: Levels of a tree that no path can name the end of.
+DEEP = 10_000
 
 
 def call(*words: str | os.PathLike[str]) -> None:
@@ -153,3 +156,12 @@ def is_temporary(name: str) -> bool:
 def ignoring() -> contextlib.suppress:
     """For steps that may not be possible where they come."""
     return contextlib.suppress(OSError)
+
+
+def names(archive: Path) -> list[str]:
+    with tarfile.open(archive) as opened:
+        return [member.name + "/" * member.isdir() for member in opened.getmembers()]
+
+
+def upper(box: Layered) -> Path:
+    return Path(box.layers[0]["path"], "upper")
