@@ -94,20 +94,20 @@ class AsyncSandbox:
     async def write(self, path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
         content = named("data", data, as_bytes)
         opening = files.to_write(self.box._holder, path, mode)
-        fd = await opened(opening)
-        await settled(lambda: files.replace(fd, opening.path, content))
+        await opened(opening)
+        await settled(lambda: files.replace(opening, content))
 
     async def read(self, path: Path, *, max_bytes: int | str = READ_LIMIT) -> bytes:
         limit = named("max_bytes", max_bytes, values.amount)
         opening = files.to_read(self.box._holder, path)
-        fd = await opened(opening)
-        return await settled(lambda: files.content(fd, opening.path, limit))
+        await opened(opening)
+        return await settled(lambda: files.content(opening, limit))
 
     async def listdir(self, path: Path = ".", *, max_entries: int = ENTRY_LIMIT) -> list[str]:
         limit = named("max_entries", max_entries, values.whole)
         opening = files.to_list(self.box._holder, path)
-        fd = await opened(opening)
-        return await settled(lambda: files.names(fd, opening.path, limit))
+        await opened(opening)
+        return await settled(lambda: files.names(opening, limit))
 
     async def diff(self, *, max_entries: int = ENTRY_LIMIT) -> list[Any]:
         return await settled(lambda: self.box.diff(max_entries=max_entries))

@@ -154,7 +154,7 @@ class Sandbox:
         """
         content = named("data", data, as_bytes)
         opening = files.to_write(self._holder, path, mode)
-        files.replace(_opened(opening), opening.path, content)
+        files.replace(_opened(opening), content)
 
     def read(self, path: Path, *, max_bytes: int | str = READ_LIMIT) -> bytes:
         """What is in a file, as the sandbox's user sees it; HostError when that is more than ``max_bytes``.
@@ -163,13 +163,13 @@ class Sandbox:
         """
         limit = named("max_bytes", max_bytes, values.amount)
         opening = files.to_read(self._holder, path)
-        return files.content(_opened(opening), opening.path, limit)
+        return files.content(_opened(opening), limit)
 
     def listdir(self, path: Path = ".", *, max_entries: int = ENTRY_LIMIT) -> list[str]:
         """The names in a directory, sorted; HostError when there are more than ``max_entries``."""
         limit = named("max_entries", max_entries, values.whole)
         opening = files.to_list(self._holder, path)
-        return files.names(_opened(opening), opening.path, limit)
+        return files.names(_opened(opening), limit)
 
     def diff(self, *, max_entries: int = ENTRY_LIMIT) -> list[Any]:
         """What has changed in its private files, as ``pyrunc diff`` tells it: objects with ``path`` and ``kind``.
@@ -228,10 +228,11 @@ def configuration(wanted: arguments.Arguments, root: str, *, cgroups: bool = Tru
     return spec.build(wanted, base.find(wanted, root, cgroups=cgroups), uid=os.geteuid(), gid=os.getegid())
 
 
-def _opened(opening: files.Opening) -> int:
+def _opened(opening: files.Opening) -> files.Opening:
     with opening.starting() as starting:
         starting.wait()
-    return opening.opened(starting)
+        opening.take(starting)
+    return opening
 
 
 def _root(value: object) -> str:

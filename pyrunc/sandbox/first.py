@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.sandbox.process import Process
+    from pyrunc.sandbox.starting import Starting
 
 #: Requests, as in native/hold.c.
 _START, _END_ALL, _END_GROUP = 1, 2, 3
@@ -44,7 +45,7 @@ class FirstProcess:
         self.id = id
         self._kill: Callable[[], None]
         self._running: weakref.WeakSet[Process] = weakref.WeakSet()
-        self._starting = 0  # programs that were asked for and are not executed yet
+        self._starting: weakref.WeakSet[Starting] = weakref.WeakSet()
         self._socket: _socket.socket | None = None
         self._new_locks()
 
@@ -66,18 +67,18 @@ class FirstProcess:
         return StateError("the sandbox is closed" if self._socket is None else "the sandbox has ended: its first "
                           "process was killed", where=self.id)  # fmt: skip
 
-    def start(self, descriptors: bytes) -> None:
+    def start(self, starting: Starting, descriptors: bytes) -> None:
         """Ask for a program, with its descriptors as native/hold.c wants them; ``started`` has to follow."""
         with self._changing:
+            self._starting.add(starting)
             self._send(pack("=2i", _START, 0), descriptors)
-            self._starting += 1
 
-    def started(self, process: Process | None) -> None:
-        """What came of it; None when the program was not executed."""
+    def started(self, starting: Starting) -> None:
+        """It is not on its way any more: it runs, or was not executed."""
         with self._changing:
-            self._starting -= 1
-            if process is not None:
-                self._running.add(process)
+            if starting.process is not None:
+                self._running.add(starting.process)
+            self._starting.discard(starting)
 
     def end_group(self, number: int) -> None:
         """Kill the process group of a program, by its pid in the sandbox."""

@@ -15,7 +15,7 @@ import select
 from functools import partial
 
 from pyrunc.errors import HostError, PyruncError, StateError
-from pyrunc.host import cgroups, files, process, unmount
+from pyrunc.host import cgroups, files, process
 from pyrunc.host.cgroups import tree
 from pyrunc.runtime import destroy
 from pyrunc.runtime.creation import Options
@@ -109,7 +109,7 @@ class Holder:
             if not self.removed:
                 self._remove()
                 self.removed = True
-                self._owner.leave(self.record.id)
+        self._owner.leave(self.record.id)
 
     def _remove(self) -> None:
         self._reap()
@@ -121,8 +121,6 @@ class Holder:
         except StateError:
             return
         try:
-            for layer in reversed(self.state["layers"]):
-                unmount.detach(layer["path"])  # destroy looks for those that are left, and spawns pyrunc-init for them
             destroy.destroy(self.record, self.state, self._warn)
         finally:
             self.record.close()
@@ -182,11 +180,11 @@ def _kill(state: State) -> None:
 def _null() -> int:
     """The null device, above the standard streams: a program may have closed those, and what is open on the number
     that it is to have is not passed on."""
-    fd = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    fd = files.held(posix.open, "/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     if fd > 2:
         return fd
     try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        return files.held(fcntl.fcntl, fd, fcntl.F_DUPFD_CLOEXEC, 3)
     finally:
         posix.close(fd)
 

@@ -6,6 +6,7 @@ import fcntl
 from functools import partial
 from io import FileIO
 
+from pyrunc.host import files
 from pyrunc.plan import held
 from pyrunc.sandbox import spec
 from pyrunc.sandbox.problems import named
@@ -85,10 +86,7 @@ class Launch:
         """The program that was executed, with this program's ends of its pipes."""
         process = starting.process
         assert process is not None
-        self._stdio.take()
-        process.stdin, process.stdout, process.stderr = (
-            None if fd < 0 else FileIO(fd, mode) for fd, mode in zip(self._ours, ("wb", "rb", "rb"), strict=True)
-        )
+        process.stdin, process.stdout, process.stderr = map(_file, self._ours, ("wb", "rb", "rb"))
         return process
 
     def __enter__(self) -> Self:
@@ -98,6 +96,15 @@ class Launch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stdio.close()
+
+
+def _file(fd: int, mode: str) -> FileIO | None:
+    """A file of its own, so that this end has one owner whatever interrupts."""
+    return None if fd < 0 else FileIO(str(fd), mode, opener=lambda *_: _copy(fd))
+
+
+def _copy(fd: int) -> int:
+    return files.held(fcntl.fcntl, fd, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _stream(name: str, value: object) -> int:

@@ -62,10 +62,11 @@ async def started(run: Run) -> bool:
     return run.started(starting)
 
 
-async def opened(opening: Opening) -> int:
+async def opened(opening: Opening) -> Opening:
     with opening.starting() as starting:
         await executed(starting)
-    return opening.opened(starting)
+        opening.take(starting)
+    return opening
 
 
 async def serve(run: Run) -> None:

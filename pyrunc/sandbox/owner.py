@@ -74,15 +74,16 @@ class Owner:
                 self._end()
 
     def _end(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
+        if self._fd >= 0:
             _unlink(self._path)
+            fd, self._fd = self._fd, -1
             posix.close(fd)
 
     def forget(self) -> None:
         """In a forked child: the lock is the parent's, who keeps it when this copy is closed."""
-        if self._fd >= 0:
-            posix.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            posix.close(fd)
 
 
 #: By runtime root.
@@ -104,7 +105,7 @@ def sweep(root: str, warn: Callable[[str], None]) -> None:
 def _sweep(root: str, name: str, warn: Callable[[str], None]) -> None:
     path = f"{root}/{name}"
     try:
-        fd = posix.open(path, posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+        fd = files.held(posix.open, path, posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW)
     except FileNotFoundError:
         return  # that program has just closed its last box
     except PermissionError:
@@ -155,10 +156,10 @@ def _remove(root: str, id: str, warn: Callable[[str], None]) -> None:
 def _end_first(pid: int, started: int) -> None:
     """It ends with its program, but perhaps not yet.  TimeoutError."""
     try:
-        pidfd = process.open_pidfd(pid, started) if pid else -1
+        if not pid:
+            return
+        pidfd = process.open_pidfd(pid, started)
     except ProcessLookupError:
-        return
-    if pidfd < 0:
         return
     try:
         _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
@@ -176,12 +177,13 @@ def _locked(root: str, path: str) -> int:
     """A new file at ``path``, locked."""
     files.make_directories(root, 0o700)
     while True:
-        fd = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+        fd = files.held(posix.open, path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if posix.fstat(fd).st_nlink:
                 return fd
         except BaseException:
+            _unlink(path)
             posix.close(fd)
             raise
         posix.close(fd)  # taken for that of a program that has gone, before it was locked

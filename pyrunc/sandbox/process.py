@@ -13,6 +13,7 @@ import select
 import time
 from _struct import unpack
 
+from pyrunc.host import files
 from pyrunc.sandbox.problems import named
 from pyrunc.sandbox.result import Usage
 
@@ -57,6 +58,7 @@ class Process:
     )
 
     def __init__(self, args: list[str], number: int, pidfd: int, report: int) -> None:
+        self._pidfd = self._report = -1
         self.args = args
         self.number = number  # its pid in the sandbox
         self.returncode: int | None = None
@@ -64,9 +66,10 @@ class Process:
         self.stdin: FileIO | None = None
         self.stdout: FileIO | None = None
         self.stderr: FileIO | None = None
+        self._lock = _thread.allocate_lock()
+        # Last: what is interrupted before has none.
         self._pidfd = pidfd
         self._report = report
-        self._lock = _thread.allocate_lock()
 
     @property
     def pid(self) -> int:
@@ -94,12 +97,13 @@ class Process:
     def _ends(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + named("timeout", timeout, _seconds)
         while self.returncode is None:
-            with self._lock:
-                if self._report < 0:
-                    break
-                # A copy: another thread may collect the end meanwhile, and the number be used again.
-                report = posix.dup(self._report)
+            report = -1
             try:
+                with self._lock:
+                    if self._report < 0:
+                        break
+                    # A copy: another thread may collect the end meanwhile, and the number be used again.
+                    report = files.held(posix.dup, self._report)
                 poller = select.poll()
                 poller.register(report, select.POLLIN)
                 left = None if deadline is None else deadline - time.monotonic()
@@ -108,7 +112,8 @@ class Process:
                         return False
                     continue
             finally:
-                posix.close(report)
+                if report >= 0:
+                    posix.close(report)
             self.collect()
         return True
 
@@ -116,7 +121,7 @@ class Process:
         """Take how the program ended, once ``fileno`` is readable.  Returns ``returncode``."""
         with self._lock:
             if self.returncode is None:
-                data = posix.read(self._report, _REPORT_SIZE)
+                data = files.held(posix.read, self._report, _REPORT_SIZE)
                 if len(data) == _REPORT_SIZE:
                     status, _, seconds, micros, system, system_micros, rss = unpack(_REPORT, data)
                     self.usage = Usage(seconds + micros / 1e6, system + system_micros / 1e6, rss << 10)
@@ -147,10 +152,12 @@ class Process:
         self.send_signal(_signal.SIGKILL)
 
     def _close(self) -> None:
-        for fd in (self._pidfd, self._report):
-            if fd >= 0:
-                posix.close(fd)
-        self._pidfd = self._report = -1
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            posix.close(pidfd)
+        report, self._report = self._report, -1
+        if report >= 0:
+            posix.close(report)
 
     def close(self) -> None:
         """Close the files, without waiting for the program."""
@@ -168,7 +175,8 @@ class Process:
         self.wait()
 
     def __del__(self) -> None:
-        self._close()
+        if hasattr(self, "_report"):
+            self._close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.args!r}: {'running' if self.returncode is None else self.returncode}>"

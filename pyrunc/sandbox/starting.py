@@ -52,7 +52,8 @@ class TimedOut(Exception):
 class Starting:
     """As a context manager it closes what is open, and left with an error it ends what was started.
 
-    ``process`` and ``sent``, a descriptor that the program has sent or -1, are there when ``step`` or ``wait`` say so.
+    ``process`` and ``sent``, a descriptor that the program has sent or -1, are there when ``step`` or ``wait`` say so;
+    who takes the descriptor leaves -1 in its place.
     """
 
     __slots__ = (
@@ -174,10 +175,9 @@ class Starting:
     def _close(self) -> None:
         self._talk.close()
         files.close(self._passed)
-        if self.process is None:
-            opened = [fd for fd in (self._pidfd, self.sent, self._report) if fd >= 0]
-            self._pidfd = self.sent = self._report = -1
-            files.close(opened)
+        opened = [self.sent] if self.process is not None else [self.sent, self._pidfd, self._report]
+        self._pidfd = self.sent = self._report = -1
+        files.close([fd for fd in opened if fd >= 0])
 
     def __del__(self) -> None:
         """Whoever was to leave it was interrupted before.  No lock may be waited for here."""

@@ -13,6 +13,8 @@ import select
 import stat
 import time
 
+from pyrunc.host import files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,11 +106,11 @@ class Stdio:
     /dev/stdout anew only if the pipe belongs to it.
     """
 
-    __slots__ = ("_ours", "_owner", "null", "sinks", "source", "theirs")
+    __slots__ = ("_open", "_owner", "null", "sinks", "source", "theirs")
 
     def __init__(self, owner: int | None) -> None:
+        self._open: list[int] = []  # what is to be closed; see ``files.held``
         self._owner = owner
-        self._ours: list[int] = []
         self.theirs: list[int] = []
         self.null = False  # one of them is the host's null device
         self.sinks: list[Sink] = []
@@ -117,12 +119,16 @@ class Stdio:
     def add_null(self) -> None:
         """Add a stream that is empty, and drops what is written to it."""
         self.null = True
-        self.theirs.append(posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC))
+        fd = files.held(posix.open, "/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        self._open.append(fd)
+        self.theirs.append(fd)
 
     def given(self, fd: int) -> None:
         """Add a descriptor of the caller's, which stays the caller's.  A pipe is given the program's user, as above."""
         self.null = True  # it may be
-        self.theirs.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
+        copy = files.held(fcntl.fcntl, fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        self._open.append(copy)
+        self.theirs.append(copy)
         if self._owner is not None and stat.S_ISFIFO(posix.fstat(fd).st_mode):
             posix.fchown(fd, self._owner, -1)
 
@@ -130,18 +136,17 @@ class Stdio:
         """Add a pipe that the program reads; the end to write to."""
         theirs, ours = self._pipe()
         self.theirs.append(theirs)
-        self._ours.append(ours)
         return ours
 
     def pipe_out(self) -> int:
         """Add a pipe that the program writes to; the end to read from."""
         ours, theirs = self._pipe()
         self.theirs.append(theirs)
-        self._ours.append(ours)
         return ours
 
     def _pipe(self) -> tuple[int, int]:
-        ends = posix.pipe2(posix.O_CLOEXEC)
+        ends = files.held(posix.pipe2, posix.O_CLOEXEC)
+        self._open.extend(ends)
         if self._owner is not None:
             posix.fchown(ends[0], self._owner, -1)
         return ends
@@ -166,27 +171,30 @@ class Stdio:
         self.sinks.append(Sink(fd, limit, callback))
 
     def _close(self, fd: int) -> None:
+        at = self._open.index(fd)
+        del self._open[at]  # not a call: see ``files.held``
         posix.close(fd)
-        self._ours.remove(fd)
-
-    def take(self) -> None:
-        """The ends of this program belong to somebody else now."""
-        self._ours.clear()
 
     def close_theirs(self) -> None:
         while self.theirs:
-            posix.close(self.theirs.pop())
+            fd = self.theirs[-1]
+            del self.theirs[-1]
+            self._close(fd)
 
     def close(self) -> None:
-        self.close_theirs()
-        while self._ours:
-            posix.close(self._ours.pop())
+        """Interrupted, it can be repeated."""
+        files.close(self._open)
+
+    def __del__(self) -> None:
+        """Whoever was to close it was interrupted before."""
+        if hasattr(self, "_open"):
+            files.close(self._open)
 
     def stop_feeding(self) -> None:
         """End of file for the program."""
         if self.source is not None:
-            self._close(self.source.fd)
-            self.source = None
+            fd, self.source = self.source.fd, None
+            self._close(fd)
 
     def pump(self, ended: int, deadline: float | None) -> bool:
         """Serve the streams until there is something to read from ``ended``; False when the deadline came first."""
