@@ -105,9 +105,6 @@ def test_a_box_that_cannot_fork_any_more_says_so(sandboxes: Sandboxes) -> None:
     box = sandboxes(pids=8)
     processes = [box.popen(["sleep", "1000"]) for _ in range(7)]
     with pytest.raises(pyrunc.HostError, match=r"fork: resource temporarily unavailable \(pids, or nproc of rlimits"):
-        pyrunc.HostError,
-        match=r"fork: resource temporarily unavailable \(pids, or nproc of rlimits, may be too small\)",
-    ):
         box.run(["true"])
     processes[0].kill()
     processes[0].wait(timeout=20)
