@@ -104,7 +104,7 @@ def _cgroup_write_pair(op: Op, _: Context) -> None:
 
 def _cgroup_usage(op: Op, _: Context) -> None:
     args: Any = op.args
-    making.refuse_below_usage(*args, op.where)
+    making.refuse_below_usage(*args, where=op.where)
 
 
 def _cgroup_enable(op: Op, _: Context) -> None:

@@ -77,7 +77,7 @@ def _function(schema: dict[str, Any], part: str, names: list[str]) -> str:
     file, _, pointer = schema["$ref"].partition("#")
     if file != "config.json":
         raise ValueError(f"{part}.json refers to {file}, not to config.json")
-    wanted = "validate" + pointer.replace("/", "_").lower().replace("_", "___", 1)
+    wanted: str = "validate" + pointer.replace("/", "_").lower().replace("_", "___", 1)
     if wanted not in names:
         raise ValueError(f"fastjsonschema made no function {wanted}")
     return wanted

@@ -99,7 +99,7 @@ def write_pair(path: str, value: str, other: str, other_value: str, other_where:
         _write(other, other_value, op, other_where)
 
 
-def refuse_below_usage(path: str, limit: int, what: str, where: str) -> None:
+def refuse_below_usage(path: str, limit: int, what: str, *, where: str) -> None:
     """OpFailed where the file says that as much as the limit, or more, is in use."""
     usage = int(_value(path, where, "cgroup_usage"))
     if limit <= usage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pyrunc.host.cgroups import tree
 from pyrunc.host.cgroups.stats.files import NO_LIMIT, entry, huge_page_sizes, kept, members, number, pairs
 
@@ -105,8 +107,10 @@ def pressure(path: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     try:
         text = tree.read(path)
-    except OSError:  # EOPNOTSUPP: the kernel was started with psi=0, or the cgroup has it switched off
-        return {}
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return {}  # the kernel was started with psi=0
     for line in text.splitlines():
         name, *words = line.split()
         values = (word.partition("=") for word in words)
