@@ -70,8 +70,8 @@ def run(
     # What comes before the program runs is for the program.
     with foreground.Wakeup(foreground.forwarded()) as wakeup, terminal:
         deadline = None if timeout is None else time.monotonic() + timeout
-        made = box.Sandbox(root=root, cgroup_manager=cgroup_manager, warn=warn, **arguments(given))
-        with made, made.popen(argv, stdin=0, stdout=1, stderr=2) as process:
+        with box.Sandbox(root=root, cgroup_manager=cgroup_manager, warn=warn, **arguments(given)) as made:
+            process = made.popen(argv, stdin=0, stdout=1, stderr=2)
             if not _attend(process, wakeup, terminal, deadline):
                 made.kill()
                 return TIMED_OUT

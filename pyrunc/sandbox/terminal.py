@@ -9,6 +9,7 @@ changed, whichever way it ends.
 from __future__ import annotations
 
 import _signal
+import errno
 import os
 import termios
 
@@ -27,7 +28,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._fd = next((fd for fd in (0, 1, 2) if os.isatty(fd)), -1)
-        self._mine: Any = termios.tcgetattr(self._fd) if self._fd >= 0 else None
+        self._mine = self._settings()
 
     def __enter__(self) -> Self:
         return self
@@ -50,19 +51,26 @@ class Terminal:
         Returns the signals that came meanwhile and are to be passed on; they end the pause as well.
         """
         program.send_signal(_signal.SIGSTOP, group=True)
-        theirs = termios.tcgetattr(self._fd) if self._fd >= 0 else None
-        self._restore(self._mine)
+        try:
+            theirs = self._settings()
+            self._restore(self._mine)
+            came = self._pause(wakeup)
+            self._restore(theirs)
+        finally:
+            program.send_signal(_signal.SIGCONT, group=True)
+        return came
+
+    def _pause(self, wakeup: Wakeup) -> bytes:
+        """Stop, and again while the shell has only said ``bg``; the signals that came meanwhile."""
         came = b""
         before = _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
         try:
             os.kill(os.getpid(), _signal.SIGTSTP)
-            while self._is_behind() and not (came := came + _others(wakeup.numbers())):
+            while not (came := came + _others(wakeup.numbers())) and self._is_behind():
                 os.kill(os.getpid(), _signal.SIGTSTP)
         finally:
             _signal.signal(_signal.SIGTSTP, before)
-        self._restore(theirs)
-        program.send_signal(_signal.SIGCONT, group=True)
-        return came + _others(wakeup.numbers())
+        return came
 
     def _is_behind(self) -> bool:
         """Whether input would be taken from a terminal that the shell has given to another job."""
@@ -75,11 +83,25 @@ class Terminal:
         except OSError:  # not the terminal of this session
             return True
 
+    def _settings(self) -> Any:
+        """None without a terminal, or when it has been hung up."""
+        try:
+            return termios.tcgetattr(self._fd) if self._fd >= 0 else None
+        except termios.error as error:
+            if error.args[0] != errno.EIO:
+                raise
+            return None
+
     def _restore(self, settings: Any) -> None:
-        if self._fd >= 0 and self._in_front():
+        if settings is None or not self._in_front():
+            return
+        try:
             termios.tcflow(self._fd, termios.TCOON)
             # At once: whoever has stopped the output may keep it from draining for ever.
             termios.tcsetattr(self._fd, termios.TCSANOW, settings)
+        except termios.error as error:
+            if error.args[0] != errno.EIO:
+                raise
 
 
 def _others(numbers: bytes) -> bytes:

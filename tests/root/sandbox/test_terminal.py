@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.root.sandboxes import eventually
+from tests.root.sandboxes import DEADLINE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,11 +94,20 @@ class Shell:
         while text.encode() not in self._output:
             self._output += os.read(self.master, 4096)
 
-    def close(self) -> None:
-        self.says("")
-        assert self.process.wait(60) == 0
-        for fd in (self.master, self.slave, self._tell):
+    def hang_up(self) -> None:
+        """The window is closed: the kernel sends SIGHUP to the shell, and to a job that is stopped when that ends."""
+        for fd in (self.slave, self.master):
             os.close(fd)
+        self.master = self.slave = -1
+        assert self.process.wait(60) == -signal.SIGHUP
+
+    def close(self) -> None:
+        if self.master >= 0:
+            self.says("")
+            assert self.process.wait(60) == 0
+            os.close(self.master)
+            os.close(self.slave)
+        os.close(self._tell)
         self._hear.close()
 
 
@@ -205,3 +215,16 @@ def test_a_stopped_job_in_the_background_can_be_ended(shells: Shells) -> None:
     shell.says("bg")
     assert shell.hears() == f"ended {128 + signal.SIGTERM}"
     assert shell.settings() == shell.before
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_it_ends_with_its_terminal(shells: Shells, stopped: bool) -> None:
+    shell = shells("stty raw -echo isig; echo up; sleep 1000")
+    shell.until("up")
+    pidfd = os.pidfd_open(shell.job)
+    if stopped:
+        shell.types("\x1a")
+        assert shell.hears() == f"stopped {signal.SIGTSTP:d}"
+    shell.hang_up()
+    assert select.select([pidfd], [], [], DEADLINE)[0]
+    os.close(pidfd)
