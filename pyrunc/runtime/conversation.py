@@ -180,13 +180,18 @@ class Conversation:
             posix.close(layer)
 
 
-def perform(program: list[Op], warn: Callable[[str], None], slots: Mapping[int, int] | None = None) -> None:
-    """Let a pyrunc-init of its own run a program without clone and sync.  Raises OpFailed."""
+def perform(program: list[Op], warn: Callable[[str], None], slots: Mapping[int, int] | None = None) -> dict[int, int]:
+    """Let a pyrunc-init of its own run a program without clone and sync; the descriptors that it has sent as layers.
+
+    Raises OpFailed.
+    """
     talk = Conversation(program, warn)
     try:
         talk.run(helper.Init(encode(program), slots=slots), _nothing, _no_sync)
+        layers, talk.layers = talk.layers, {}
     finally:
         talk.abort()
+    return layers
 
 
 def _nothing() -> None:

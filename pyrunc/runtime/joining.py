@@ -62,12 +62,13 @@ def join(
         pidfd = process.open_pidfd(state["pid"], state["start_time"])
     except ProcessLookupError:
         raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
-    slots = {SLOT_PIDFD: pidfd}
+    slots, opened = {SLOT_PIDFD: pidfd}, [pidfd]
     try:
         if state.get("joined_mounts"):
             slots[SLOT_ROOT] = files.held(
                 posix.open, f"/proc/{state['pid']}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
             )
+            opened.append(slots[SLOT_ROOT])
             if process.state(state["pid"], state["start_time"]) != "running":
                 raise StateError(machine.REFUSALS["exec", machine.STOPPED])
         joined = directories(state["cgroups"], cgroups)
@@ -111,13 +112,14 @@ def join(
             if not talk.pid:
                 raise talk.died()
             init.close()
+            files.close(opened)
         except BaseException:
             talk.abort()
             raise
         return talk
     finally:
-        for fd in slots.values():
-            posix.close(fd)
+        if opened:
+            files.close(opened)
 
 
 def attachment(state: State, cgroups: dict[str, str], layout: CgroupFacts) -> tuple[Unit, str] | None:

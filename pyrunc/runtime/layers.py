@@ -1,14 +1,10 @@
-"""What the state keeps of a container's layers, and the end of those that are mounted on the host.
-
-pyrunc-init detaches them, as it has attached them.
-"""
+"""What the state keeps of a container's layers, and the end of those that are mounted on the host."""
 
 from __future__ import annotations
 
 import posix
 
-from pyrunc.plan.ops import Op
-from pyrunc.runtime.conversation import perform
+from pyrunc.host import unmount
 from pyrunc.state.store import wrap
 
 TYPE_CHECKING = False
@@ -43,5 +39,10 @@ def detach(directory: str, warn: Callable[[str], None]) -> None:
         return
     own = posix.stat(parent).st_dev
     mounted = [path for path in (f"{parent}/{name}" for name in names) if posix.lstat(path).st_dev != own]
-    if mounted:
-        perform([Op("detach", (path,), "root.path") for path in mounted], warn)
+    refused = [path for path in mounted if not unmount.detach(path)]
+    if refused:
+        # pyrunc-init does the same, and tells why it cannot be done.
+        from pyrunc.plan.ops import Op
+        from pyrunc.runtime.conversation import perform
+
+        perform([Op("detach", (path,), "root.path") for path in refused], warn)

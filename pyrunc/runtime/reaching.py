@@ -7,14 +7,13 @@ import contextlib
 import os
 
 from pyrunc.errors import StateError
-from pyrunc.host import files, helper, process
+from pyrunc.host import files, process
 from pyrunc.host.layers import source
 from pyrunc.plan.kernel import CLONE_NEWNS, CLONE_NEWUSER
 from pyrunc.plan.ops import SLOT_ROOT
 from pyrunc.plan.view import SLOT_PIDFD, view
-from pyrunc.plan.wire import encode
 from pyrunc.runtime import state as states
-from pyrunc.runtime.conversation import Conversation
+from pyrunc.runtime.conversation import perform
 from pyrunc.state import machine
 
 TYPE_CHECKING = False
@@ -57,13 +56,7 @@ def _fetch(state: State) -> dict[int, int]:
         # The number may have become another's before it was opened.
         if process.state(state["pid"], state["start_time"]) != "running":
             raise StateError("the container has ended", where=state["id"])
-        talk = Conversation(program, _no_warning)
-        try:
-            talk.run(helper.Init(encode(program), slots=slots), _nothing, _no_sync)
-            found, talk.layers = talk.layers, {}
-        finally:
-            talk.abort()
-        return found
+        return perform(program, _no_warning, slots)
     except ProcessLookupError:
         raise StateError("the container has ended", where=state["id"]) from None
     finally:
@@ -72,11 +65,3 @@ def _fetch(state: State) -> dict[int, int]:
 
 def _no_warning(_: str) -> None:
     """No op of this program has one."""
-
-
-def _nothing() -> None:
-    """There is no clone."""
-
-
-def _no_sync(_: int) -> None:
-    """There is no sync."""

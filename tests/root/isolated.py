@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 FIRST_UID, FIRST_GID = 100000, 200000
 
+#: security.capability of version 2: CAP_NET_RAW, permitted and effective (capabilities(7)).
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+#: An access ACL: user::rw-, user:1000:r--, group::r--, mask::r--, other::--- (acl(5), the kernel's form of version 2)
+ACL = bytes.fromhex(
+    "02000000 0100 0600 ffffffff 0200 0400 e8030000 0400 0400 ffffffff 1000 0400 ffffffff 2000 0000 ffffffff"
+)
+
 
 def isolate(box: Box, **wishes: str) -> Box:
     """``isolate(box, tmp="private")``: the annotation io.pyrunc.tmp."""

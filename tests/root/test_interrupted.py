@@ -154,3 +154,32 @@ def test_an_interrupted_deletion_is_repeated(made: Made) -> None:
         if made.container and made.container.process:
             made.container.process.wait()
         made.check(place)
+
+
+def test_an_interrupted_exec_leaves_the_container_alone(made: Made) -> None:
+    made.create()
+    assert made.container
+    container = made.container
+    container.start()
+    found: list[pyrunc.Process] = []
+
+    def execute() -> None:
+        found.append(container.exec(["/bin/sleep", "100000"]))
+
+    def end() -> None:
+        process = found.pop()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    execute()
+    end()
+    places = interruptions.sites(execute)
+    end()
+    assert len(places) > 100
+    before = sorted(descriptors().items()), children()
+    for place in places:
+        interruptions.interrupted(execute, place)
+        if found:
+            end()
+        assert (sorted(descriptors().items()), children()) == before, place
+    made.delete()

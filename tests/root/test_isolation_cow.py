@@ -12,6 +12,8 @@ import pytest
 
 from tests.root.box import contents
 from tests.root.isolated import (
+    ACL,
+    CAPABILITY,
     FIRST_GID,
     FIRST_UID,
     attributes,
@@ -24,7 +26,6 @@ from tests.root.isolated import (
     snapshot,
     within,
 )
-from tests.root.test_isolation_rootfs import ACL, CAPABILITY
 from tests.support.command import run
 
 if TYPE_CHECKING:
