@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.root.box import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,3 +98,67 @@ def test_processes_of_a_stopped_container(new_box: Callable[..., Box]) -> None:
     box.until_stopped()
     assert len(box.command("ps", "ID").stdout.splitlines()) == 1
     assert json.loads(box.command("ps", "-f", "json", "ID").stdout) in (None, [])
+
+
+#: Options of ps, which stand behind the id: of all these runc, too, makes a table or an error.
+TABLES: tuple[tuple[str, ...], ...] = (
+    (), ("-ef",), ("aux",), ("-o", "pid,args"), ("-A", "-o", "user,pid"), ("-eLf",), ("-p", "1"), ("-o", "args"),
+    ("-o", "nosuch"), ("--bogus",), ("--no-headers", "-o", "pid"), ("-f", "json"), ("--", "-ef"),
+)  # fmt: skip
+
+
+def tables(box: Box) -> list[tuple[int, list[list[str]], str]]:
+    """Status, the words of each line without the processes' own numbers, and the error, for each of the options."""
+    box.started()
+    until(lambda: len(re.findall("^ *[0-9]+ sleep", shown(box), re.MULTILINE)) == 2, lambda: "both processes sleep")
+    pids = json.loads(box.command("ps", "-f", "json", "ID").stdout)
+    assert len(pids) == 3
+    found = []
+    for options in TABLES:
+        done = box.command("ps", "ID", *options, status=None)
+        lines = [[comparable(word, pids) for word in line.split()] for line in done.stdout.splitlines()]
+        # runc keeps the line ends of what ps says, as Go escapes them in a log.
+        said = done.stderr.replace("\\n", " ").replace('\\"', '"')
+        error = re.search(r"exit status.*ps\(1\)\.|couldn't.*output", " ".join(said.split()))
+        found.append((done.status, lines, error[0] if error else said))
+    return found
+
+
+def shown(box: Box) -> str:
+    return box.command("ps", "ID", "-o", "pid,args").stdout
+
+
+def comparable(word: str, pids: list[int]) -> str:
+    if word.isdecimal() and int(word) in pids:
+        return f"pid {pids.index(int(word))}"
+    return re.sub(r"[\d:.]+", "N", word)  # a time, a share of a processor, a size
+
+
+@pytest.mark.needs("runc")
+def test_tables_are_runcs(new_box: Callable[..., Box], runc: Path, runtime: Path) -> None:
+    script = "sleep 99 & (cd /; exec sleep 100) & wait"
+    theirs, ours = (tables(new_box("/bin/sh", "-c", script, runtime=which)) for which in (runc, runtime))
+    for options, their, our in zip(TABLES, theirs, ours, strict=True):
+        assert our == their, options
+
+
+@pytest.mark.needs("runc")
+@pytest.mark.parametrize("status", ["created", "paused", "stopped"])
+def test_in_every_status_it_tells_what_runc_tells(
+    status: str, new_box: Callable[..., Box], runc: Path, runtime: Path
+) -> None:
+    seen = []
+    for which in (runc, runtime):
+        box = new_box("/bin/sleep", "1000", runtime=which)
+        box.create()
+        pid = box.state()["pid"]
+        if status == "paused":
+            box.start()
+            box.command("pause", "ID")
+        elif status == "stopped":
+            box.kill("KILL")
+            box.until_stopped()
+        table = box.command("ps", "ID", "-o", "ppid,pid").stdout.split()
+        listed = json.loads(box.command("ps", "-f", "json", "ID").stdout)
+        seen.append((table[:2], [word == str(pid) for word in table[3:]], listed and listed == [pid]))
+    assert seen[0] == seen[1]
