@@ -28,12 +28,13 @@ def stop(state: State) -> None:
         cgroups.signal_all(state["cgroups"], _signal.SIGKILL)
     except (PyruncError, OSError):
         # Whatever the container has made of its cgroups: its first process ends, and a pid namespace with it.
-        _stop_first(state)
+        stop_first(state)
         raise
-    _stop_first(state)
+    stop_first(state)
 
 
-def _stop_first(state: State) -> None:
+def stop_first(state: State, seconds: float = KILL_SECONDS) -> None:
+    """Kill its first process, and with it a pid namespace; HostError when it has not ended by then."""
     if not state["pid"]:
         return
     try:
@@ -44,12 +45,14 @@ def _stop_first(state: State) -> None:
         _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        if not poller.poll(KILL_SECONDS * 1000):
+        if not poller.poll(seconds * 1000):
             raise HostError(
                 f"process {state['pid']} does not end",
                 where=state["id"],
                 hint="it may hang in the kernel: see /proc/PID/stack",
             )
+    except ProcessLookupError:
+        return  # reaped meanwhile
     finally:
         posix.close(pidfd)
 

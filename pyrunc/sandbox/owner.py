@@ -11,16 +11,14 @@ only looks for a pid could be wrong.  No process has the descriptor but the prog
 
 from __future__ import annotations
 
-import _signal
 import _thread
 import fcntl
 import os
 import posix
-import select
 from itertools import count
 
 from pyrunc.errors import PyruncError, StateError
-from pyrunc.host import files, process
+from pyrunc.host import files
 from pyrunc.state.store import Record, wrap
 
 TYPE_CHECKING = False
@@ -134,7 +132,7 @@ def _removed(root: str, token: str, warn: Callable[[str], None]) -> bool:
 
 
 def _remove(root: str, id: str, warn: Callable[[str], None]) -> None:
-    from pyrunc.runtime import delete
+    from pyrunc.runtime import delete, destroy
 
     with Record(root, id) as record:
         try:
@@ -149,28 +147,8 @@ def _remove(root: str, id: str, warn: Callable[[str], None]) -> None:
         except StateError:
             pass  # it had not come as far as a process
         else:
-            _end_first(found["pid"], found["start_time"])
+            destroy.stop_first(found, _END_SECONDS)  # it ends with its program, but perhaps not yet
         delete.remove(record, force=True, warn=warn)
-
-
-def _end_first(pid: int, started: int) -> None:
-    """It ends with its program, but perhaps not yet.  TimeoutError."""
-    try:
-        if not pid:
-            return
-        pidfd = process.open_pidfd(pid, started)
-    except ProcessLookupError:
-        return
-    try:
-        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        if not poller.poll(_END_SECONDS * 1000):
-            raise TimeoutError(f"process {pid} does not end")
-    except ProcessLookupError:
-        return  # reaped
-    finally:
-        posix.close(pidfd)
 
 
 def _locked(root: str, path: str) -> int:

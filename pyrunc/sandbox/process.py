@@ -176,7 +176,10 @@ class Process:
 
     def __del__(self) -> None:
         if hasattr(self, "_report"):
-            self._close()
+            try:
+                self._close()
+            finally:
+                self._close()  # what a handler raises here goes nowhere, and nobody would come back
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.args!r}: {'running' if self.returncode is None else self.returncode}>"
