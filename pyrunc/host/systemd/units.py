@@ -156,5 +156,7 @@ def _refused(
             hint="another container may use the same linux.cgroupsPath; systemctl status says what it is",
         )
     words = set(re.findall(r"\w+", error.message))
-    place = next((path for name, _, path in properties if name in words), where)
-    return OpFailed(f"systemd refuses it for {unit}: {error.message}", op=op, where=place)
+    places = [path for name, _, path in properties if name in words]
+    # A value of the wrong type it does not name, and only annotations have types that are not ours.
+    places = places or [path for _, _, path in properties if path.startswith("annotations")] or [where]
+    return OpFailed(f"systemd refuses it for {unit}: {error.message}", op=op, where=", ".join(places))
