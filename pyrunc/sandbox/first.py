@@ -90,7 +90,7 @@ class FirstProcess:
         with self._talking:
             with self._changing:
                 others = [other for other in self._running if other is not program]
-                alone = not self._starting and all(other.poll() is not None for other in others)
+                alone = not self._starting and all(other.has_ended() for other in others)
                 if alone:
                     # A program that is asked for from now on is started when this is done.
                     number = self._ask_for_all()

@@ -83,6 +83,15 @@ class Process:
         """A descriptor that becomes readable when the program has ended; closed once that was collected."""
         return self._report
 
+    def has_ended(self) -> bool:
+        """As it is now.  Nothing is collected: whoever waits for ``fileno`` still has it."""
+        with self._lock:
+            if self._report < 0:
+                return True
+            poller = select.poll()
+            poller.register(self._report, select.POLLIN)
+            return bool(poller.poll(0))
+
     def poll(self) -> int | None:
         """``returncode`` as it is now, without waiting."""
         return self.returncode if self._ends(0) else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.root.sandboxes import eventually, members, sh
+from tests.root.sandboxes import DEADLINE, eventually, members, sh
 
 if TYPE_CHECKING:
     from pyrunc import Sandbox
@@ -59,3 +60,18 @@ def test_a_run_that_is_interrupted_does_not_end_another(box: Sandbox) -> None:
         box.run(sh("sleep 2000 & echo x; sleep 2000"), on_stdout=refuse)
     eventually(lambda: members(box) == [other.pid])
     assert other.poll() is None
+
+
+def test_how_another_has_ended_is_left_to_who_waits_for_it(box: Sandbox) -> None:
+    """An event loop or another thread has its descriptor in hand."""
+    other = box.popen(["true"])
+    assert select.select([other.fileno()], [], [], DEADLINE)[0]
+
+    def refuse(_: bytes) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        box.run(sh("echo x; sleep 2000"), on_stdout=refuse)
+    assert other.fileno() >= 0
+    assert other.returncode is None
+    assert other.wait() == 0

@@ -105,6 +105,7 @@ SWAPS = st.booleans()
 CALLERS = st.sampled_from([(0, 0), (12345, 12345), (1000, 0)])
 
 
+@settings(deadline=None)
 @given(ARGUMENTS, SWAPS, st.booleans(), CALLERS)
 def test_any_box_is_valid_and_has_no_more_than_was_named(
     given_: dict[str, Any], swap: bool, upper: bool, caller: tuple[int, int]
