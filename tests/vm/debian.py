@@ -109,7 +109,7 @@ mke2fs -q -t ext4 -O ^has_journal -d "$7/merged$4" "$5" "$6"
 
 
 def make_disk(disk: Path, files: Path, script: str, *, where: str = "/", size: str, log: Path) -> None:
-    """Make ``disk``, a file system: what is below ``where`` when ``files`` has been copied there and ``script`` has run.
+    """Make ``disk``, a file system: what is below ``where`` when ``files`` was copied there and ``script`` has run.
 
     That happens in a layer above Debian's tree, on the host's processor, which is many times as fast as the guest's.
     """

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING, NamedTuple
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from tests.vm.debian import PROJECT, REPOSITORY
 from tests.vm.programs import VmError
@@ -74,7 +74,7 @@ def names_tests(words: Sequence[str]) -> bool:
 
 def summary(results: Path) -> str:
     """One line about a file of JUnit XML of pytest."""
-    suite = ElementTree.parse(results).getroot().find("testsuite")
+    suite = ET.parse(results).getroot().find("testsuite")
     assert suite is not None
     counts = ", ".join(f"{suite.get(key)} {key}" for key in ("tests", "failures", "errors", "skipped"))
     return f"{suite.get('name')}: {counts}, {float(suite.get('time', 0)):.0f} s"

@@ -1,0 +1,37 @@
+"""The guest's suites, each layout of cgroups in one virtual machine.  ``./dev vm`` runs them by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.vm import suite
+from tests.vm.machine import LAYOUTS, Machine
+
+pytestmark = [pytest.mark.needs("vm"), pytest.mark.timeout(1800)]
+
+USED = [layout for layout in LAYOUTS if any(one.layout == layout for one in suite.SUITES.values())]
+
+
+@pytest.mark.parametrize("layout", USED)
+def test_the_suites_of_the_guest_pass(layout: str, tmp_path: Path) -> None:
+    """What the guest's pytest says is this test's output; the results are the JUnit XML beside."""
+    machine = Machine(f"test-{os.getpid()}-{layout}")
+    failed = {}
+    with machine.booted(layout):
+        for name in suite.SUITES:
+            if suite.SUITES[name].layout == layout:
+                status = suite.run(machine, name, junit=tmp_path)
+                failed[name] = (status, *failures(tmp_path / f"{name}.xml"))
+    assert failed == dict.fromkeys(failed, (0,))
+    assert not machine.folder.exists()
+
+
+def failures(results: Path) -> list[str]:
+    """The names of the cases that failed."""
+    cases = ET.parse(results).iter("testcase")
+    bad = (case for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    return [f"{case.get('classname')}::{case.get('name')}" for case in bad]
