@@ -139,7 +139,7 @@ class Starting:
 
     def _cause(self) -> str:
         if not self._number:
-            return "the first process of the sandbox does not answer"
+            return "the first process of the sandbox does not answer: it is stopped, or the sandbox paused"
         try:
             fields = probe.read(f"/proc/{pid_behind(self._pidfd)}/stat").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
