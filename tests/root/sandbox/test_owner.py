@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pyrunc
+from pyrunc.runtime import delete
 from tests.root.sandboxes import DEADLINE, cgroups, eventually
 from tests.support.command import run
 
@@ -82,11 +83,13 @@ def wait(pidfd: int) -> None:
 
 
 @pytest.fixture
-def killed(root: Path) -> Program:
+def killed(root: Path) -> Iterator[Program]:
     """A program that had three boxes."""
     made = Program(root)
     made.kill()
-    return made
+    yield made
+    for id in made.ids:
+        delete.delete(str(root), id, force=True, warn=pytest.fail)
 
 
 @pytest.fixture
@@ -214,8 +217,6 @@ def test_who_has_no_owner_is_nobody_elses_to_remove(killed: Program, sandboxes: 
     (root / "sandbox-mine").mkdir()
     sandboxes().close()
     assert sandboxes.containers() == sorted([*killed.ids, "sandbox-mine"])
-    for id in killed.ids:
-        pyrunc.runtime.delete.delete(str(root), id, force=True, warn=pytest.fail)
 
 
 def test_one_at_which_another_command_is_at_work_is_told_of_and_left_to_the_next(
