@@ -160,7 +160,6 @@ static long op_join_pidfd(struct init *c, const struct argument *a)
 {
 	long fd = TRY(c, slot_fd(c, a[A_JOIN_PIDFD_SLOT].i, "pidfd"), NULL);
 	TRY(c, sys(setns, fd, a[A_JOIN_PIDFD_TYPES].i), "setns ", path_of(c, a[A_JOIN_PIDFD_SLOT].i));
-	close_slot(c, a[A_JOIN_PIDFD_SLOT].i);
 	return 0;
 }
 

@@ -23,7 +23,8 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     cgroups.create(b)
     if not request["hold"]:
         b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
-    into = join(b, b.cgroups, other_userns=b.namespaces.get("user", "") != "")
+    entered = b.namespaces.get("user") or b.namespaces.get("cgroup")
+    into = join(b, b.cgroups, from_elsewhere=bool(entered))
 
     namespaces.enter(b)
     identity.adjust_oom(b)

@@ -9,7 +9,7 @@ from pyrunc.plan import identity, limits, security
 from pyrunc.plan.builder import Builder, Plan
 from pyrunc.plan.devices import newline, terminal_size
 from pyrunc.plan.joining import join
-from pyrunc.plan.kernel import CLONE_NEWUSER, O_PATH
+from pyrunc.plan.kernel import CLONE_NEWCGROUP, CLONE_NEWUSER, O_PATH
 from pyrunc.plan.namespaces import has_root
 from pyrunc.plan.ops import SLOT_FIRST, SLOT_PROC, SLOT_ROOT, SLOT_TTY, Op
 
@@ -55,9 +55,13 @@ def execute(
     labelled = bool(process.get("apparmorProfile") or process.get("selinuxLabel"))
     if labelled:
         b.on_host("", "open_proc", SLOT_PROC)
-    into = join(b, cgroups, other_userns=bool(namespaces & CLONE_NEWUSER))
-    if namespaces:
-        b.on_host("linux.namespaces", "join_pidfd", SLOT_PIDFD, namespaces)
+    into = join(b, cgroups, from_elsewhere=bool(namespaces & CLONE_NEWUSER))
+    # Who is born in a cgroup2 enters its cgroup namespace afterwards; in a user namespace it could not.
+    late = namespaces & CLONE_NEWCGROUP if into >= 0 else 0
+    if namespaces & ~late:
+        b.on_host("linux.namespaces", "join_pidfd", SLOT_PIDFD, namespaces & ~late)
+    if late:
+        b.on_container("linux.namespaces", "join_pidfd", SLOT_PIDFD, late)
     identity.adjust_oom(b)
     if namespaces & CLONE_NEWUSER and has_root(b):
         b.on_container("linux.namespaces", "become_root")

@@ -245,3 +245,15 @@ def test_pause_update_and_kill_need_no_flag(new_box: Callable[..., Box]) -> None
     box.kill("--all", "KILL")
     box.delete()
     gone(box)
+
+
+@pytest.mark.parametrize("flags", [FLAGS, ()], ids=["systemd", "cgroupfs"])
+def test_a_program_enters_a_cgroup_and_its_namespace(new_box: Callable[..., Box], flags: tuple[str, ...]) -> None:
+    """systemd mounts cgroup2 with nsdelegate: who is in that namespace already is not let in any more."""
+    box = new_box(*FOREVER)
+    box.bundle.namespace("cgroup")
+    box.create(flags=flags)
+    box.start()
+    assert box.exec("ID", "/bin/cat", "/proc/self/cgroup").stdout == "0::/\n"
+    box.delete("--force")
+    gone(box)
