@@ -68,10 +68,11 @@ def _report_oom(creation: Creation, warn: Callable[[str], None]) -> None:
     """Who sees the status alone cannot tell this from a kill."""
     from pyrunc.host.cgroups import oom
 
-    kills = oom.kills(creation.state["cgroups"])
+    cgroups = creation.state["cgroups"]
+    kills = oom.kills(cgroups)
     if kills:
-        limit = ((creation.spec.get("linux") or {}).get("resources") or {}).get("memory", {}).get("limit", 0)
-        reason = f" (linux.resources.memory.limit is {limit})" if limit > 0 else ""
+        limit = oom.limit(cgroups)  # that of the config may have been updated
+        reason = f" (its memory limit is {limit} bytes)" if limit else ""
         warn(f"the kernel's OOM killer has ended {kills} of the container's processes{reason}")
 
 

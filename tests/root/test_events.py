@@ -201,8 +201,23 @@ def test_a_container_in_the_foreground_that_was_killed_for_its_memory_says_so(ne
     result = box.run(status=128 + signal.SIGKILL)
     assert result.stderr == (
         "pyrunc: warning: the kernel's OOM killer has ended 1 of the container's processes"
-        f" (linux.resources.memory.limit is {16 * MIB})\n"
+        f" (its memory limit is {16 * MIB} bytes)\n"
     )
+    box.nothing_left()
+
+
+def test_the_limit_that_is_told_is_the_one_in_force(new_box: Callable[..., Box]) -> None:
+    box = limited(new_box, HUNGRY)
+    command = [str(box.runtime), "--root", str(box.root), "run", "--bundle", str(box.bundle.path), box.id]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "ready\n"
+        box.command("update", "--memory", "8m", "--memory-swap", "8m", "ID")
+        box.kill("USR1")
+        said = running.communicate(timeout=60)[1]
+    assert said.endswith(f" 1 of the container's processes (its memory limit is {8 * MIB} bytes)\n")
     box.nothing_left()
 
 

@@ -16,10 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: v1 has pages as many as fit into a signed number for no limit; nothing real comes near.
+_NO_LIMIT = 1 << 62
+
 
 def kills(cgroups: Mapping[str, str]) -> int:
     """How many processes of the container it has killed so far; on v1 from Linux 4.13 on, without cgroups below."""
     return _kills(tree.read(_file(cgroups)))
+
+
+def limit(cgroups: Mapping[str, str]) -> int:
+    """Bytes that the container may use, 0 without a limit of its own."""
+    v1 = "memory" in cgroups
+    file = cgroups["memory"] + "/memory.limit_in_bytes" if v1 else cgroups.get("", "") + "/memory.max"
+    text = tree.read(file).strip()
+    return int(text) if text.isdecimal() and int(text) < _NO_LIMIT else 0
 
 
 def _file(cgroups: Mapping[str, str]) -> str:
