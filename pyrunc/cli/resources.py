@@ -42,7 +42,7 @@ def update(line: Line) -> int:
         from pyrunc.plan.builder import Plan
 
         change = verb.preview(arguments.root(line), line.arguments[0], given)
-        out(describe.text(Plan(change.ops, {}, change.warnings)))
+        out(describe.text(Plan(change.ops + change.told, {}, change.warnings)))
     else:
         verb.update(arguments.root(line), line.arguments[0], given, warn=arguments.warner(line))
     return 0

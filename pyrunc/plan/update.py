@@ -45,12 +45,14 @@ TOGETHER = {
 
 
 class Change:
-    """``ops`` in the order of execution, the ``resources`` that are in force afterwards, and ``warnings``."""
+    """``ops`` and, where systemd has to be told, ``told`` behind them, the ``resources`` that are in force afterwards,
+    and ``warnings``."""
 
-    __slots__ = ("ops", "resources", "warnings")
+    __slots__ = ("ops", "resources", "told", "warnings")
 
-    def __init__(self, ops: list[Op], resources: Resources, warnings: list[Violation]) -> None:
+    def __init__(self, ops: list[Op], told: list[Op], resources: Resources, warnings: list[Violation]) -> None:
         self.ops = ops
+        self.told = told
         self.resources = resources
         self.warnings = warnings
 
@@ -85,7 +87,8 @@ def plan(
         raise SpecError(writes.problems)
     ops = _enabled(writes, facts) + _checked(writes, wished, merged)
     files = writes.ops + writes.late
-    return Change(ops + files + (_told(wanted, cgroups, facts, unit, files) if unit else []), merged, warnings)
+    told = _told(wanted, cgroups, facts, unit, files) if unit else []
+    return Change(ops + files, told, merged, warnings)
 
 
 def wishes(given: Resources) -> Resources:

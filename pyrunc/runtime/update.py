@@ -43,8 +43,8 @@ def update(root: str, id: str, given: Resources, *, warn: Callable[[str], None])
         change = _planned(record, state, given)
         for warning in change.warnings:
             warn(str(warning))
-        state["resources"] = change.resources
-        changing.change(change.ops, lambda: record.save(state))
+        changed: State = {**state, "resources": change.resources}
+        changing.change(change.ops, change.told, lambda: record.save(changed), lambda: record.save(state))
 
 
 def preview(root: str, id: str, given: Resources) -> plan.Change:

@@ -31,20 +31,34 @@ class _Before:
         self.values: list[str] = []
 
 
-def change(ops: Sequence[Op], keep: Callable[[], None]) -> None:
-    """Perform the ops, and then ``keep``; OpFailed, or what ``keep`` raises, when the files are as they were.
+def change(ops: Sequence[Op], told: Sequence[Op], keep: Callable[[], None], forget: Callable[[], None]) -> None:
+    """Perform the ops, then ``keep``, then what systemd is told; OpFailed, or what ``keep`` raises, when the files are
+    as they were, and ``forget`` has undone ``keep``.
 
-    A file that could not be put back is told in the error's notes.
+    systemd is the last because its properties cannot be put back: one that was not set has no value to be set to.
+    What else could not be put back is told in the error's notes.
     """
     noted: dict[str, _Before] = {}
+    undo: list[Callable[[], None]] = []
     try:
         _perform(ops, noted)
         keep()
+        undo.append(forget)
+        _perform(told, noted)
     except BaseException as error:
-        for text in _put_back(noted):
+        for text in _put_back(noted) + _undone(undo):
             if isinstance(error, PyruncError):
                 error.add(text)
         raise
+
+
+def _undone(undo: list[Callable[[], None]]) -> list[str]:
+    try:
+        for each in undo:
+            each()
+    except PyruncError as error:
+        return [str(error)]
+    return []
 
 
 def _perform(ops: Sequence[Op], noted: dict[str, _Before]) -> None:

@@ -213,12 +213,15 @@ def test_systemd_is_told_what_the_kernel_has_taken_and_the_files_are_written_aga
     unit: Any = {"name": "box.scope", "socket": "/run/systemd/private", "description": "box"}
     in_force: Any = {"memory": {"limit": 1 << 26, "swap": 1 << 27}}
     given: Any = {"memory": {"limit": 1 << 25}, "pids": {"limit": 9}}
-    ops = update.plan(given, in_force, update.merge(in_force, given), V2, facts, unit).ops
+    change = update.plan(given, in_force, update.merge(in_force, given), V2, facts, unit)
+    ops = change.ops + change.told
     files = ["memory.max", "memory.swap.max", "pids.max"]
     said = [str(op.args[0]).rpartition("/")[2] for op in ops if op.name != "cgroup_enable"]
     assert said[:3] == said[-3:] == files
     assert sorted(said[3:-4]) == ["MemoryMax", "MemorySwapMax", "TasksMax"]
     assert ops[-4].name == "systemd_set"
+    assert change.told == ops[-7:]
     assert ops[-4].args == ("box.scope", "/run/systemd/private")
     nothing: Any = {"memory": {"limit": 0}}
-    assert update.plan(nothing, in_force, update.merge(in_force, nothing), V2, facts, unit).ops == []
+    change = update.plan(nothing, in_force, update.merge(in_force, nothing), V2, facts, unit)
+    assert (change.ops, change.told) == ([], [])

@@ -1,0 +1,171 @@
+"""update on cgroup2: the files are as after runc's and crun's, all changes are made or none, systemd knows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.command import run
+from tests.vm.guest.units import FLAGS, cgroup_of, gone, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.root.box import Box
+
+pytestmark = pytest.mark.needs("guest", "root")
+
+MIB = 1 << 20
+BEFORE: dict[str, Any] = {
+    "memory": {"limit": 64 * MIB, "swap": 128 * MIB, "reservation": 8 * MIB},
+    "cpu": {"quota": 50000, "period": 100000},
+    "pids": {"limit": 20},
+}
+NAMES = (
+    "memory.max", "memory.swap.max", "memory.low", "memory.high", "cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle",
+    "cpuset.cpus", "cpuset.mems", "pids.max", "io.weight", "io.bfq.weight",
+)  # fmt: skip
+
+FILE = {"memory": {"limit": 48 * MIB, "swap": 48 * MIB}, "pids": {"limit": 7}, "unified": {"memory.high": "40000000"}}
+
+#: One after the other, for one container; few, as each takes seconds under emulation.
+STEPS: tuple[tuple[str, ...], ...] = (
+    ("--memory", "100663296", "--memory-swap", "268435456", "--cpu-quota", "20000", "--pids-limit", "10"),
+    ("--memory-swap", "-1", "--memory-reservation", "16777216", "--cpu-period", "1000000", "--cpu-quota", "500000"),
+    ("--cpuset-cpus", "0", "--pids-limit", "-1"),
+    ("--resources", "-"),
+)
+
+
+def settings(folder: Path) -> dict[str, str]:
+    return {name: (folder / name).read_text().strip() for name in NAMES if (folder / name).exists()}
+
+
+def folder_of(box: Box) -> Path:
+    return next(path for path in box.cgroups() if (path / "pids.max").exists())
+
+
+def created(box: Box, flags: tuple[str, ...] = ()) -> Box:
+    path = f"system.slice:box:{box.id}" if flags else f"/{box.id}"
+    box.bundle.edit(linux__resources=BEFORE, linux__cgroupsPath=path).args("/bin/sleep", "1000")
+    box.create(flags=flags)
+    return box
+
+
+def after_each(box: Box, flags: tuple[str, ...]) -> list[dict[str, str]]:
+    created(box, flags)
+    found = [settings(folder_of(box))]
+    for step in STEPS:
+        box.command("update", *step, "ID", flags=flags, stdin=json.dumps(FILE) if "-" in step else None)
+        found.append(settings(folder_of(box)))
+    box.delete("--force", flags=flags)
+    return found
+
+
+@pytest.mark.parametrize("flags", [(), FLAGS], ids=["cgroupfs", "systemd"])
+def test_the_files_hold_what_they_hold_after_the_others_updates(
+    flags: tuple[str, ...], new_box: Callable[..., Box], runc: Path, runtime: Path
+) -> None:
+    ours = after_each(new_box(runtime=runtime), flags)
+    for other in ("runc", "crun"):
+        theirs = after_each(new_box(runtime=runc.with_name(other)), flags)
+        for step, their, our in zip((("create",), *STEPS), theirs, ours, strict=True):
+            assert our == their, (other, step)
+
+
+PROPERTIES = ("MemoryMax", "MemorySwapMax", "MemoryHigh", "CPUWeight", "CPUQuotaPerSecUSec", "AllowedCPUs", "TasksMax")
+
+
+def update(box: Box, resources: dict[str, Any], **options: Any) -> str:
+    return box.command("update", "-r", "-", "ID", stdin=json.dumps(resources), **options).stderr
+
+
+def test_systemd_has_the_same_limits_and_keeps_them(new_box: Callable[..., Box]) -> None:
+    box = created(new_box(), FLAGS)
+    unit = f"box-{box.id}.scope"
+    update(box, {**FILE, "cpu": {"shares": 1024, "cpus": "0", "quota": 12345, "period": 50000, "burst": 1000}})
+    assert show(unit, *PROPERTIES) == {
+        "MemoryMax": str(48 * MIB),
+        "MemorySwapMax": "0",
+        "MemoryHigh": "40000000",
+        "CPUWeight": "100",
+        "CPUQuotaPerSecUSec": "250ms",
+        "AllowedCPUs": "0",
+        "TasksMax": "7",
+    }
+    before = settings(cgroup_of(unit))
+    assert before["cpu.max"] == "12345 50000"
+    run("systemctl", "daemon-reload")
+    run("systemctl", "set-property", "--runtime", unit, "IOWeight=321")
+    after = settings(cgroup_of(unit))
+    assert {name for name in after if after[name] != before[name]} <= {"io.weight", "io.bfq.weight", "cpu.max"}
+    box.delete("--force")
+    gone(box, unit)
+
+
+#: (resources, how the error begins): each begins with changes that the kernel takes.
+FAILING: list[tuple[dict[str, Any], str]] = [
+    (
+        {"memory": {"limit": 40 * MIB}, "cpu": {"shares": 7, "idle": 1, "cpus": "0-999"}, "pids": {"limit": 3}},
+        'linux.resources.cpu.cpus: write "0-999" to ',
+    ),
+    (
+        {"memory": {"limit": 40 * MIB}, "pids": {"limit": 3}, "unified": {"cgroup.max.depth": "3", "memory.high": "x"}},
+        'linux.resources.unified["memory.high"]: write "x" to ',
+    ),
+    (
+        {"pids": {"limit": 3}, "blockIO": {"throttleReadBpsDevice": [{"major": 4095, "minor": 7, "rate": 1}]}},
+        "linux.resources.blockIO.throttleReadBpsDevice[0]: write ",
+    ),
+    (
+        {"pids": {"limit": 3}, "memory": {"limit": 4096, "swap": 4096, "checkBeforeUpdate": True}},
+        "linux.resources.memory.swap: rejecting memory+swap limit 4096 <= usage ",
+    ),
+    ({"pids": {"limit": 3}, "memory": {"swappiness": 5}}, "linux.resources.memory.swappiness: "),
+]
+
+
+@pytest.mark.parametrize("flags", [(), FLAGS], ids=["cgroupfs", "systemd"])
+def test_when_one_value_is_refused_all_files_and_properties_are_as_before(
+    flags: tuple[str, ...], new_box: Callable[..., Box]
+) -> None:
+    box = created(new_box(), flags)
+    unit = f"box-{box.id}.scope"
+    folder = folder_of(box)
+    before = settings(folder), show(unit, *PROPERTIES) if flags else {}
+    state = (box.root / box.id / "state.json").read_bytes()
+    for resources, begins in FAILING:
+        said = update(box, resources, status=1)
+        assert said.startswith(f"pyrunc: {begins}")
+        assert "back" not in said
+        assert (settings(folder), show(unit, *PROPERTIES) if flags else {}) == before, begins
+        assert (box.root / box.id / "state.json").read_bytes() == state
+
+
+def test_when_systemd_cannot_be_told_the_files_and_the_state_are_as_before(new_box: Callable[..., Box]) -> None:
+    box = created(new_box(), FLAGS)
+    file = box.root / box.id / "state.json"
+    state = json.loads(file.read_text())
+    socket, state["unit"]["socket"] = state["unit"]["socket"], "/no/such/socket"
+    file.write_text(json.dumps(state))
+    before = settings(folder_of(box))
+    assert "/no/such/socket" in update(box, FILE, status=1)
+    assert settings(folder_of(box)) == before
+    assert json.loads(file.read_text()) == state
+    state["unit"]["socket"] = socket
+    file.write_text(json.dumps(state))
+    update(box, FILE)
+    assert settings(folder_of(box)) != before
+
+
+def test_an_idle_cgroup_gets_its_shares_back(new_box: Callable[..., Box]) -> None:
+    box = created(new_box())
+    folder = folder_of(box)
+    update(box, {"cpu": {"shares": 512}})
+    update(box, {"cpu": {"idle": 1}})
+    assert ((folder / "cpu.idle").read_text(), (folder / "cpu.weight").read_text()) == ("1\n", "0\n")
+    update(box, {"cpu": {"idle": 0}})
+    assert ((folder / "cpu.idle").read_text(), (folder / "cpu.weight").read_text()) == ("0\n", "59\n")
