@@ -52,8 +52,8 @@ def thaw(cgroups: Mapping[str, str]) -> None:
 def _directory(cgroups: Mapping[str, str]) -> str:
     directory = cgroups.get("freezer") or cgroups.get("", "")
     if not directory:
-        hint = "the kernel lacks it, or its hierarchy is not mounted"
-        raise HostError("this host has no freezer cgroup controller", hint=hint)
+        hint = "this host has no such controller, or it is a sandbox, which joins those that limit it"
+        raise HostError("the container is in no cgroup that can be frozen", hint=hint)
     tree.refuse_top(directory)
     return directory
 
