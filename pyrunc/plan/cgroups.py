@@ -96,7 +96,8 @@ def _limits(b: Builder, resources: Resources) -> None:
     if resources:
         from pyrunc.plan import resources as module
 
-        writes = module.plan(resources, b.cgroups, b.facts["kernel"])
+        # In a unit the files have systemd's values by then.
+        writes = module.plan(resources, b.cgroups, b.facts["kernel"], again=b.unit is not None)
         needs = writes.needs
         b.problems += writes.problems
         late = [op for op in writes.ops if b.unit and op.name == "cgroup_write" and _one_task(op)]

@@ -59,7 +59,7 @@ def v2(writes: Writes, cpu: CPU) -> None:
 def _shares(writes: Writes, cpu: CPU, file: str, value: int) -> None:
     """The kernel takes no shares and no weight while a cgroup is idle."""
     idle = cpu.get("idle")
-    if idle == 0:
+    if idle == 0 or (idle and value and writes.again):
         writes.write("cpu.idle", "cpu.idle", 0)
     if value:
         writes.write("cpu.shares", file, value)
