@@ -1,6 +1,7 @@
 """What is not the same with pyrunc as with the other runtimes, and why.
 
-(file or property, runtimes, managers, after which command) -> (their value, ours, the reason)
+(file or property, runtimes, managers, after which command) -> (their value, ours, the reason); the manager ``user`` is
+the systemd of an ordinary user.
 """
 
 from __future__ import annotations
@@ -8,16 +9,26 @@ from __future__ import annotations
 Row = tuple[str, str, str]
 Table = dict[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], Row]
 
-ALL = ("systemd", "cgroupfs")
+OTHERS = ("runc", "crun")
+ALL = ("systemd", "cgroupfs", "user")
+SYSTEMD = ("systemd", "user")
 BOTH = ("run", "update")
+CURVE = "the curve of runc 1.4, on which the default of shares is the default of weights"
 
 FILES: Table = {
-    ("cpu.weight", ("runc", "crun"), ALL, ("run",)): (
-        "20", "59", "the curve of runc 1.4: the default of shares is the default of weights",
+    ("cpu.weight", OTHERS, ALL, ("run",)): ("20", "59", CURVE),
+    ("cpu.weight", OTHERS, ALL, ("update",)): ("79", "174", CURVE),
+    ("io.weight", OTHERS, ("systemd",), BOTH): (
+        "default 100", "default 1920", "systemd is told the weight, and sets it for BFQ and for others",
     ),
 }  # fmt: skip
 
 PROPERTIES: Table = {
-    ("CPUWeight", ("runc",), ("systemd",), ("run",)): ("20", "59", "as cpu.weight"),
-    ("IOWeight", ("runc",), ("systemd",), BOTH): ("[not set]", "1920", "runc writes the file only"),
+    ("CPUWeight", ("runc",), SYSTEMD, ("run",)): ("20", "59", CURVE),
+    ("CPUWeight", ("runc",), SYSTEMD, ("update",)): ("79", "174", CURVE),
+    ("IOWeight", ("runc",), ("systemd",), BOTH): (
+        "[not set]",
+        "1920",
+        "runc writes the file and does not tell systemd",
+    ),
 }

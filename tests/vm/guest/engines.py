@@ -1,6 +1,6 @@
 """podman with one cgroup manager and one runtime, and what it makes of a container that has a limit of every kind.
 
-Podman is slow under emulation, so one container's life is observed from `run` to `rm`, and tests compare parts of that.
+Podman is slow under emulation: one container's life is observed from `run` to `rm`, and tests compare parts of that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 import sys
+import time
 import uuid
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +21,8 @@ from tests.support import programs
 from tests.support.command import Result, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.vm.guest.differences import Table
 
 RUNTIMES = ("pyrunc", "runc", "crun")
@@ -54,12 +58,17 @@ class Life(NamedTuple):
     files: dict[str, str]
     unit: dict[str, str]
     devices: str
-    paused: tuple[str, str]
-    resumed: tuple[str, str]
     updated: dict[str, str]
     updated_unit: dict[str, str]
-    stats: dict[str, Any]
     left: list[str]
+
+
+class Verbs(NamedTuple):
+    """What was seen of a container that was paused, and of one that took too much memory."""
+
+    paused: str
+    resumed: str
+    stats: dict[str, Any]
     oom: tuple[bool, int]
 
 
@@ -75,14 +84,9 @@ class Engine:
         assert path, f"{runtime} is not installed"
         self.manager = manager
         self.base = ["podman", "--cgroup-manager", manager, "--runtime", path]
-        if runtime == "pyrunc":
-            self.base += ["--events-backend=file"]
 
     def __call__(self, *words: str, status: int | None = 0) -> Result:
         return run(*self.base, *words, status=status, timeout=200)
-
-    def inspect(self, name: str, template: str) -> str:
-        return self("inspect", "--format", template, name).stdout.strip()
 
 
 @cache
@@ -97,32 +101,48 @@ def imported(folder: Path) -> str:
     return IMAGE
 
 
-def observed(manager: str, runtime: str, *options: str) -> Life:
-    """The life of a container with ``options`` and what it left behind."""
-    engine = Engine(manager, runtime)
+#: Each device is opened for reading; who may not is told by the kernel.
+_OPENS = "for d in null zero random fuse kmsg mem; do : </dev/$d && echo $d; done 2>/dev/null; echo .; exec sleep 1000"
+
+
+@contextmanager
+def running(engine: Engine, folder: Path, *options: str) -> Iterator[tuple[str, Path, str]]:
+    """A container that sleeps: its name, its cgroup, and which devices it could open; removed at the end."""
     name = f"guest-{uuid.uuid4().hex[:12]}"
+    pid, log = folder / "pid", folder / "log"
+    noted = [f"--pidfile={pid}", "--log-driver=k8s-file", f"--log-opt=path={log}"]
     try:
-        engine("run", "--detach", "--name", name, "--net=none", *options, IMAGE, "/bin/sleep", "1000")
-        where = cgroup(int(engine.inspect(name, "{{.State.Pid}}")))
-        files, unit = settings(where), properties(where, manager)
-        opened = engine("exec", name, "sh", "-c", OPENS, status=None).stdout
-        engine("pause", name)
-        paused = frozen(where), engine.inspect(name, "{{.State.Status}}")
-        engine("unpause", name)
-        resumed = frozen(where), engine.inspect(name, "{{.State.Status}}")
-        stats = json.loads(engine("stats", "--no-stream", "--format", "json", name).stdout)[0]
-        engine("update", *UPDATE, name)
-        updated, updated_unit = settings(where), properties(where, manager)
+        engine("run", "--detach", "--name", name, "--net=none", *noted, *options, IMAGE, "/bin/sh", "-c", _OPENS)
+        until(lambda: log.exists() and log.read_text().endswith(" .\n"), "the container has opened its devices")
+        opened = [line.split()[-1] for line in log.read_text().splitlines()]
+        yield name, cgroup(int(pid.read_text())), " ".join(opened[:-1])
     finally:
         engine("rm", "--force", "--time=0", "--ignore", name)
+
+
+def life(folder: Path, manager: str, runtime: str, *options: str) -> Life:
+    """The life of a container with ``options``, its limits updated once, and what it left behind."""
+    engine = Engine(manager, runtime)
+    with running(engine, folder, *options) as (name, where, opened):
+        files, unit = settings(where), properties(where, manager)
+        engine("update", *UPDATE, name)
+        updated, updated_unit = settings(where), properties(where, manager)
     left = [str(path) for path in (where, where.parent) if path.exists() and "libpod" in path.name]
     if manager == "systemd" and shown(name_of_unit(where), "ActiveState")["ActiveState"] != "inactive":
         left.append(name_of_unit(where))
-    return Life(files, unit, opened, paused, resumed, updated, updated_unit, stats, left, oom(engine))
+    return Life(files, unit, opened, updated, updated_unit, left)
 
 
-#: Each device is opened for reading; who may not is told by the kernel.
-OPENS = "for d in null zero random fuse kmsg mem; do : </dev/$d && echo $d; done 2>/dev/null"
+def verbs(folder: Path, manager: str, runtime: str) -> Verbs:
+    """pause, unpause, stats, and the OOM killer."""
+    engine = Engine(manager, runtime)
+    with running(engine, folder, "--memory=64m") as (name, where, _):
+        engine("pause", name)
+        paused = frozen(where)
+        engine("unpause", name)
+        resumed = frozen(where)
+        stats = json.loads(engine("stats", "--no-stream", "--format", "json", name).stdout)[0]
+    return Verbs(paused, resumed, stats, oom(engine))
 
 
 def oom(engine: Engine) -> tuple[bool, int]:
@@ -142,7 +162,7 @@ def oom(engine: Engine) -> tuple[bool, int]:
             *greedy,
             status=None,
         )
-        return engine.inspect(name, "{{.State.OOMKilled}}") == "true", done.status
+        return engine("inspect", "--format={{.State.OOMKilled}}", name).stdout == "true\n", done.status
     finally:
         engine("rm", "--force", "--time=0", "--ignore", name)
 
@@ -150,6 +170,14 @@ def oom(engine: Engine) -> tuple[bool, int]:
 def cgroup(pid: int) -> Path:
     """The container's cgroup; crun makes one below its unit, in which the limits are, too."""
     return Path("/sys/fs/cgroup" + Path("/proc", str(pid), "cgroup").read_text().strip().removeprefix("0::"))
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; AssertionError after a minute."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 def settings(where: Path) -> dict[str, str]:
