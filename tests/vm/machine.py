@@ -39,6 +39,8 @@ RUN = Path("/run/pyrunc-vm")
 #: Seconds: to boot, on a host that is busy; a machine's whole life, after which it ends by itself.
 BOOT = 240.0
 LIFE = 4 * 3600
+#: A program ends with its parent.
+BOUND = ("setpriv", "--pdeathsig", "KILL")
 
 
 class Machine:
@@ -53,10 +55,11 @@ class Machine:
 
     # --- life --------------------------------------------------------------------------------------------------------
 
-    def up(self, layout: str = "unified", *, interactive: bool = False) -> None:
+    def up(self, layout: str = "unified", *, interactive: bool = False, bound: bool = False) -> None:
         """Boot and wait until systemd has started everything; VmError with the end of the console where it does not.
 
-        ``interactive``: the console is the terminal's, and this returns when the machine has ended.
+        ``interactive``: the console is the terminal's, and this returns when the machine has ended.  ``bound``: it
+        ends with the thread that calls.
         """
         contents = project.contents()
         base, disk = system(), project.disk()
@@ -75,9 +78,14 @@ class Machine:
                 subprocess.run(command, check=True)
                 self.down()
                 return
+            lives = ("timeout", "--kill-after=5", str(LIFE))
             with (self.folder / "qemu.log").open("wb") as log:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    [*BOUND, *lives, *BOUND, *command] if bound else [*lives, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
             state = {"pid": process.pid, "port": port, "layout": layout}
             (self.folder / "state.json").write_text(json.dumps(state))
@@ -88,8 +96,8 @@ class Machine:
 
     @contextmanager
     def booted(self, layout: str = "unified") -> Iterator[None]:
-        """Up, for the length of a with block."""
-        self.up(layout)
+        """Up, for the length of a with block; down even if the caller is killed."""
+        self.up(layout, bound=True)
         try:
             yield
         finally:
@@ -98,9 +106,8 @@ class Machine:
     def _qemu(self, base: Path, disk: Path, layout: str, port: int, *, interactive: bool) -> list[str]:
         accelerator = os.environ.get("PYRUNC_VM_ACCEL", "tcg,thread=multi")
         console = ["-nographic"] if interactive else ["-display", "none", "-serial", f"file:{self.console}"]
-        life = [] if interactive else ["timeout", "--kill-after=5", str(LIFE)]
         return [
-            *life, "qemu-system-x86_64", "-no-user-config", "-no-reboot", "-accel", accelerator, "-cpu", "max",
+            "qemu-system-x86_64", "-no-user-config", "-no-reboot", "-accel", accelerator, "-cpu", "max",
             "-m", "3072", "-smp", "2", *console,
             "-kernel", str(base / "kernel"), "-append", f"{KERNEL} {LAYOUTS[layout]}",
             "-drive", f"if=none,id=system,format=raw,snapshot=on,file={base / 'disk'}",
