@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="./dev vm", description=__doc__)
     verbs = made.add_subparsers(dest="verb", required=True)
     for verb, text in HELP.items():
-        sub = verbs.add_parser(verb, help=text)
+        sub = verbs.add_parser(verb, help=text, allow_abbrev=False)
         stays = verb in ("up", "exec", "sync", "down")
         sub.add_argument(
             "--name", default="main" if stays else f"{verb}-{os.getpid()}", help="of the machine, a choice of yours"
@@ -42,17 +42,18 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--user", action="store_true", help="as an ordinary user with a session of systemd")
             sub.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
         if verb == "test":
-            sub.add_argument(
-                "--junit", metavar="FOLDER", help="keep the results there: one file of JUnit XML each suite"
-            )
-            sub.add_argument("words", nargs=argparse.REMAINDER, metavar="PYTEST ARGS")
+            sub.add_argument("--suite", choices=suite.SUITES, action="append", help="this one, not all")
+            sub.add_argument("--junit", metavar="FOLDER", type=Path, help="for the results, else .cache/vm")
+            sub.epilog = "Other arguments are pytest's."
     return made
 
 
 def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in (*HELP, "-h", "--help"):
         arguments = ["test", *arguments]
-    options = parser().parse_args(arguments)
+    options, words = parser().parse_known_args(arguments)
+    if words and options.verb != "test":
+        parser().error(f"unknown arguments: {' '.join(words)}")
     machine = Machine(options.name)
     match options.verb:
         case "up":
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
             with machine.booted(options.layout):
                 return machine.attached(options.words, USER if options.user else "root")
         case "test":
-            return test(machine, options.suite or list(suite.SUITES), options.words, options.junit)
+            return test(machine, options.suite or list(suite.SUITES), words, options.junit)
     return 0
 
 
