@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import programs
 from tests.support.command import run
-from tests.vm.guest.units import FLAGS, cgroup_of, gone, show
+from tests.vm.guest.units import FLAGS, TOP, cgroup_of, gone, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,8 @@ def settings(folder: Path) -> dict[str, str]:
 
 
 def folder_of(box: Box) -> Path:
-    return next(path for path in box.cgroups() if (path / "pids.max").exists())
+    """Of the first process: crun with systemd makes a cgroup below the unit's."""
+    return TOP / Path(f"/proc/{box.state()['pid']}/cgroup").read_text().strip().removeprefix("0::/")
 
 
 def created(box: Box, flags: tuple[str, ...] = ()) -> Box:
@@ -59,10 +60,11 @@ def created(box: Box, flags: tuple[str, ...] = ()) -> Box:
 
 def after_each(box: Box, flags: tuple[str, ...]) -> list[dict[str, str]]:
     created(box, flags)
-    found = [settings(folder_of(box))]
+    folder = folder_of(box)
+    found = [settings(folder)]
     for step in STEPS:
         box.command("update", *step, "ID", flags=flags, stdin=json.dumps(FILE) if "-" in step else None)
-        found.append(settings(folder_of(box)))
+        found.append(settings(folder))
     box.delete("--force", flags=flags)
     return found
 
@@ -155,14 +157,15 @@ def test_when_systemd_cannot_be_told_the_files_and_the_state_are_as_before(new_b
     state = json.loads(file.read_text())
     socket, state["unit"]["socket"] = state["unit"]["socket"], "/no/such/socket"
     file.write_text(json.dumps(state))
-    before = settings(folder_of(box))
+    folder = folder_of(box)
+    before = settings(folder)
     assert "/no/such/socket" in update(box, FILE, status=1)
-    assert settings(folder_of(box)) == before
+    assert settings(folder) == before
     assert json.loads(file.read_text()) == state
     state["unit"]["socket"] = socket
     file.write_text(json.dumps(state))
     update(box, FILE)
-    assert settings(folder_of(box)) != before
+    assert settings(folder) != before
 
 
 def test_an_idle_cgroup_gets_its_shares_back(new_box: Callable[..., Box]) -> None:
