@@ -102,7 +102,11 @@ def imported(folder: Path) -> str:
 
 
 #: Each device is opened for reading; who may not is told by the kernel.  Not with ':', at whose failure a shell ends.
-_OPENS = "for d in null zero random fuse kmsg mem; do true </dev/$d && echo $d; done 2>/dev/null; echo .; exec sleep 1000"
+_OPENS = """
+for d in null zero random fuse kmsg mem; do true </dev/$d && echo $d; done 2>/dev/null
+echo .
+exec sleep 1000
+"""
 
 
 @contextmanager
