@@ -7,6 +7,7 @@ or a pidfd.
 from __future__ import annotations
 
 import _signal
+import errno
 import posix
 
 from pyrunc.host import files
@@ -59,9 +60,20 @@ def state(pid: int, started: int) -> State:
     return "zombie" if fields[0] == "Z" else "running"
 
 
+def pidfd_open(pid: int) -> int:
+    """pidfd_open(2); ProcessLookupError if there is none.  The caller closes it."""
+    try:
+        return files.held(posix.pidfd_open, pid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # While the process is being reaped its number is still there, and belongs to no task any more.
+        raise ProcessLookupError(errno.ESRCH, posix.strerror(errno.ESRCH)) from None
+
+
 def open_pidfd(pid: int, started: int) -> int:
     """A pidfd of exactly this process; ProcessLookupError if it is gone.  The caller closes it."""
-    fd = files.held(posix.pidfd_open, pid)
+    fd = pidfd_open(pid)
     try:
         # Checked after the open: from here on the pidfd keeps its meaning, whatever happens to the number.
         if state(pid, started) == "gone":

@@ -8,7 +8,7 @@ import select
 import time
 
 from pyrunc.errors import HostError
-from pyrunc.host import failure, files
+from pyrunc.host import failure, files, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def wait_for_exit(pids: list[int], seconds: float) -> None:
     try:
         for pid in pids[:_AT_ONCE]:
             try:
-                fd = files.held(posix.pidfd_open, pid)
+                fd = process.pidfd_open(pid)
             except ProcessLookupError:
                 continue
             fds[fd] = None
