@@ -26,7 +26,7 @@ def create(b: Builder) -> None:
     facts = b.facts["cgroup"]
     linux = b.spec.get("linux") or {}
     resources = linux.get("resources") or {}
-    wanted = [name for name, values in resources.items() if values and name != "devices"]
+    wanted = _wanted(resources)
     if b.request["cgroup_manager"] == "disabled" or facts["mode"] == "none":
         why = "no cgroup file system is mounted" if facts["mode"] == "none" else "cgroups are disabled"
         for name in wanted:
@@ -51,6 +51,15 @@ def create(b: Builder) -> None:
     _devices(b, resources)
     if facts["mode"] == "v2" and b.new("cgroup"):
         _delegate(b)
+
+
+def _wanted(resources: Resources) -> list[str]:
+    """What of it asks for something, beside devices."""
+    if not any(values for name, values in resources.items() if name != "devices"):
+        return []
+    from pyrunc.plan.resources.wishes import wishes
+
+    return list(wishes(resources))
 
 
 def _optional(b: Builder) -> bool:

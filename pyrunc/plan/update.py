@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyrunc.errors import SpecError, Violation
 from pyrunc.plan import resources as module
 from pyrunc.plan.ops import Op
+from pyrunc.plan.resources.wishes import wishes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from pyrunc.plan.facts import HostFacts, Unit
     from pyrunc.spec.types import Resources
-
-#: Where 0 is a value; elsewhere it is no wish, and neither is an empty string.
-VALUES = frozenset({"pids.limit", "cpu.idle", "cpu.burst", "memory.swappiness"})
 
 #: What tells the entries of a list apart.
 KEYS = {
@@ -59,8 +57,9 @@ class Change:
 
 def merge(in_force: Resources, given: Resources) -> Resources:
     """What is in force afterwards.  It has to be valid as a whole, which spec.load says."""
-    merged: Any = _merged(in_force, wishes(given))
-    if wishes(given).get("memory", {}).get("limit") == -1 and not given.get("memory", {}).get("swap"):
+    wished: Any = wishes(given, again=True)
+    merged: Any = _merged(in_force, wished)
+    if wished.get("memory", {}).get("limit") == -1 and not given.get("memory", {}).get("swap"):
         merged["memory"].pop("swap", None)  # no limit of memory is none of memory and swap together either
     return merged  # type: ignore[no-any-return]
 
@@ -80,7 +79,7 @@ def plan(
     warnings = []
     if "devices" in given and given["devices"] != in_force.get("devices", []):
         warnings.append(Violation("linux.resources.devices", "not changed by an update: they stay as they are"))
-    wished: Any = wishes(given)
+    wished: Any = wishes(given, again=True)
     wanted = _completed(wished, merged)
     writes = module.plan(wanted, cgroups, facts["kernel"], again=True)
     if writes.problems:
@@ -89,26 +88,6 @@ def plan(
     files = writes.ops + writes.late
     told = _told(wanted, cgroups, facts, unit, files) if unit else []
     return Change(ops + files, told, merged, warnings)
-
-
-def wishes(given: Resources) -> Resources:
-    """``given`` without what asks for nothing, and without devices."""
-    found: Any = {}
-    for name, values in given.items():
-        kept = _wished(name, values) if name != "devices" else None
-        if kept:
-            found[name] = kept
-    return found  # type: ignore[no-any-return]
-
-
-def _wished(name: str, values: Any) -> Any:
-    if name in ("rdma", "unified") or not isinstance(values, dict):
-        return values
-    return {
-        key: value
-        for key, value in values.items()
-        if value or isinstance(value, bool) or (value == 0 and f"{name}.{key}" in VALUES)
-    }
 
 
 def _merged(old: Any, new: Any, name: str = "") -> Any:

@@ -85,8 +85,13 @@ def _end_unit(state: State) -> None:
     from pyrunc.host.systemd import units
 
     assert state["unit"]
-    if not units.end(state["unit"], lambda: stop(state)):
-        state["cgroups"] = {}
+    try:
+        if not units.end(state["unit"], lambda: stop(state)):
+            state["cgroups"] = {}
+    except HostError:
+        # Without systemd it is not known whose the cgroups are by now; the first process is the container's.
+        stop_first(state)
+        raise
 
 
 def detach_layers(directory: str, warn: Callable[[str], None]) -> None:

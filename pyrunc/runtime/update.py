@@ -6,6 +6,7 @@ from pyrunc.errors import HostError
 from pyrunc.host import probe
 from pyrunc.host.cgroups import changing
 from pyrunc.plan import update as plan
+from pyrunc.plan.resources.wishes import wishes
 from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import state as states
 from pyrunc.spec.jsontext import dumps, loads
@@ -56,7 +57,7 @@ def preview(root: str, id: str, given: Resources) -> plan.Change:
 def _planned(record: Record, state: State, given: Resources) -> plan.Change:
     in_force = _in_force(record, state)
     merged = read(dumps(plan.merge(in_force, given)).encode(), "linux.resources")
-    if not state["cgroups"] and plan.wishes(given):
+    if not state["cgroups"] and wishes(given, again=True):
         hint = "without privilege it has one where linux.cgroupsPath names a cgroup that this user may write to"
         raise HostError("it has no cgroup of its own whose limits could be changed", where=state["id"], hint=hint)
     facts, unit = probe.facts(), state.get("unit")

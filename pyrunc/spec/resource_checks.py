@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _TOP = "linux.resources"
 #: Weights of block I/O (kernel cgroup-v1/blkio-controller.rst); 0 is none.
 _WEIGHTS = (10, 1000)
-#: Files of cgroup2 that are no resource: they move, stop or end processes.
-_NO_RESOURCE = ("cgroup.procs", "cgroup.threads", "cgroup.freeze", "cgroup.kill")
+#: Files of cgroup2 that are no resource: they move, stop or end processes, or say where there may be some.
+_NO_RESOURCE = ("cgroup.procs", "cgroup.threads", "cgroup.freeze", "cgroup.kill", "cgroup.type")
 
 
 def violations(resources: Resources) -> Iterator[Violation]:
@@ -102,7 +102,7 @@ def _unified(files: Mapping[str, str]) -> Iterator[Violation]:
         if not (controller and dot and rest) or "/" in name or not _is_word(name):
             yield Violation(where, f"{jsontext.dumps(name)} is not a name like memory.max")
         elif name in _NO_RESOURCE:
-            yield Violation(where, "is no resource, but moves, stops or ends processes")
+            yield Violation(where, "is no resource: it is about which processes are there and run")
 
 
 def _is_word(text: str) -> bool:

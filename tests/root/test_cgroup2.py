@@ -88,3 +88,18 @@ def test_a_controller_that_is_not_there_is_named_with_the_field(
     assert "linux.resources.memory.limit: cgroup2 has no memory controller" in result.stderr
     assert result.stdout == "0\n"
     assert not (root / container_id).exists()
+
+
+def test_a_frozen_cgroup_is_refused(
+    on_cgroup2: Callable[..., Result], bundle: Callable[..., Bundle], container_id: str
+) -> None:
+    """pyrunc-init would freeze in it, and creation never end."""
+    name = f"{container_id}-frozen"
+    made = bundle().edit(linux__cgroupsPath=f"/{name}/below")
+    result = on_cgroup2(
+        f"mkdir /sys/fs/cgroup/{name} && echo 1 >/sys/fs/cgroup/{name}/cgroup.freeze && "
+        f"until grep -q 'frozen 1' /sys/fs/cgroup/{name}/cgroup.events; do sleep 0.01; done; "
+        f"$P run --bundle {made.path} {container_id}; echo $?; rmdir /sys/fs/cgroup/{name}"
+    )
+    assert result.stdout == "1\n"
+    assert f"linux.cgroupsPath: container's cgroup unexpectedly frozen: /sys/fs/cgroup/{name}" in result.stderr

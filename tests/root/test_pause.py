@@ -167,6 +167,25 @@ def test_a_cgroup_above_that_is_frozen_is_named(new_box: Callable[..., Box]) -> 
 
 
 @pytest.mark.needs("cgroup1")
+@pytest.mark.parametrize("above", ["", "/below"])
+def test_a_frozen_cgroup_is_refused(above: str, new_box: Callable[..., Box]) -> None:
+    """pyrunc-init would freeze in it, and creation never end."""
+    box = new_box()
+    frozen = Path(cgroup_mounts()["freezer"], f"{box.id}-frozen")
+    frozen.mkdir()
+    (frozen / "freezer.state").write_text("FROZEN")
+    try:
+        box.bundle.edit(linux__cgroupsPath=f"/{frozen.name}{above}")
+        text = box.run(status=1).stderr
+        assert text.startswith(f"pyrunc: linux.cgroupsPath: container's cgroup unexpectedly frozen: {frozen}")
+        assert [path.name for path in frozen.iterdir() if path.is_dir()] == []
+    finally:
+        (frozen / "freezer.state").write_text("THAWED")
+        frozen.rmdir()
+    box.nothing_left()
+
+
+@pytest.mark.needs("cgroup1")
 def test_a_caller_in_the_containers_own_cgroup_is_not_frozen_with_it(counting: Box) -> None:
     script = 'echo 0 >"$1/cgroup.procs"; shift; exec "$@"'
     where = cgroup(counting)

@@ -33,17 +33,34 @@ def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> Non
     while path and not files.is_directory(path):
         missing.append(path)
         path = files.parent(path)
+    _refuse_frozen(path, where)
     if not missing:
         refuse_populated(path, where, cloner=cloner)
     for directory in reversed(missing):
         try:
             files.held(posix.mkdir, directory, 0o755)
         except FileExistsError:
-            continue  # another container of the same parent was faster
+            # Another container of the same parent was faster; or one of the same path.
+            if directory == missing[0]:
+                refuse_populated(directory, where, cloner=cloner)
+            continue
         except OSError as error:
             what = f"mkdir {directory}"
             raise failure.op_failed(error, what, op="cgroup_create", where=where, hints=_HINTS) from error
         created.append(directory)
+
+
+def _refuse_frozen(path: str, where: str) -> None:
+    """In a cgroup that is frozen, or below one, pyrunc-init would stop for good.  The top of a hierarchy cannot be."""
+    frozen = tree.read(path + "/freezer.state").strip() in ("FROZEN", "FREEZING")
+    if frozen or "frozen 1" in tree.read(path + "/cgroup.events"):
+        raise OpFailed(
+            f"container's cgroup unexpectedly frozen: {path}",
+            op="cgroup_create",
+            errno=errno.EBUSY,
+            where=where,
+            hint="thaw it, or give another linux.cgroupsPath",
+        )
 
 
 def refuse_populated(path: str, where: str, *, cloner: int = 0) -> None:

@@ -4,9 +4,6 @@ runtime-spec config-linux.md "Control groups"; kernel Documentation/admin-guide/
 One module a resource, imported when a config has it.  Each says what its fields are on cgroup v1 and on
 cgroup2; a field that cannot be had is refused, never left out.  What is kept here decides which of
 the two a controller is, and collects the operations.
-
-0 means "not set" for all fields but pids.limit, cpu.idle, cpu.burst, memory.swappiness, huge page limits and
-those of rdma, where it is a value.
 """
 
 from __future__ import annotations

@@ -90,6 +90,8 @@ def _swap(writes: Writes, limit: int, swap: int) -> None:
         writes.write_if_there("memory.swap", "memory.swap.max", MAX)
     elif swap and limit <= 0:
         writes.refuse("memory.swap", "needs memory.limit: it is the sum of both, and cgroup2 wants the difference")
+    elif swap and swap == limit:
+        writes.write_if_there("memory.swap", "memory.swap.max", 0)
     elif swap:
         writes.write("memory.swap", "memory.swap.max", swap - limit)
     elif limit == -1:

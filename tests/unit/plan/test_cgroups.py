@@ -88,6 +88,32 @@ def test_every_resource_is_refused_without_cgroups() -> None:
     ]
 
 
+#: What engines send for options that nobody gave.
+ZEROS = {
+    "memory": {"limit": 0, "swap": 0, "disableOOMKiller": False},
+    "cpu": {"shares": 0, "quota": 0, "cpus": ""},
+    "blockIO": {"weight": 0, "weightDevice": []},
+    "network": {"classID": 0, "priorities": []},
+    "pids": {},
+}
+
+
+def test_zeros_are_no_wish() -> None:
+    config = spec(linux__resources={**ZEROS, "devices": []})
+    assert not ops(config, "cgroup_create", cgroup_manager="disabled")
+    facts = {**hosts.root_v1(), "uid": 1000, "initial_userns": False}
+    config = with_user_namespace(config)
+    assert not ops(config, "cgroup_create", facts)
+    config["linux"]["resources"]["pids"] = {"limit": 0}
+    assert ops(config, "cgroup_create", facts)
+
+
+def test_where_cgroups_are_disabled_devices_have_no_rules() -> None:
+    config = spec(linux__resources={"devices": [{"allow": False, "access": "rwm"}]})
+    for name in ("device_filter", "cgroup_create", "cgroup_write"):
+        assert not ops(config, name, cgroup_manager="disabled")
+
+
 def writable(**changes: Any) -> Any:
     config = spec(**changes)
     config["linux"]["namespaces"].append({"type": "cgroup"})

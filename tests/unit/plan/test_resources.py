@@ -58,7 +58,7 @@ CASES: list[tuple[str, Any, list[str], list[str]]] = [
         "memory",
         {"limit": 5, "swap": 5},
         ["/memory/memory.limit_in_bytes=5+/memory/memory.memsw.limit_in_bytes=5"],
-        ["/two/memory.max=5", "/two/memory.swap.max=0"],
+        ["/two/memory.max=5", "/two/memory.swap.max=0?"],
     ),
     (
         "memory",

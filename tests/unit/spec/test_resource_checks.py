@@ -64,8 +64,12 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({f"{R}.unified": {"memory": "1"}}, [f'{R}.unified.memory: "memory" is not a name like memory.max']),
     (
+        {f"{R}.unified": {"cgroup.type": "threaded"}},
+        [f'{R}.unified["cgroup.type"]: is no resource: it is about which processes are there and run'],
+    ),
+    (
         {f"{R}.unified": {"cgroup.procs": "1"}},
-        [f'{R}.unified["cgroup.procs"]: is no resource, but moves, stops or ends processes'],
+        [f'{R}.unified["cgroup.procs"]: is no resource: it is about which processes are there and run'],
     ),
 ]
 
