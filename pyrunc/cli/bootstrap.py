@@ -13,10 +13,13 @@ from posix import O_CLOEXEC, O_RDONLY, _exit, close, open, pread, stat
 
 gc.disable()  # a command is over before a cycle could matter; collections are a tenth of the start-up
 
-#: name -> (file below the package, is it a package, size and mtime of its source or -1, offset and length of its code)
+#: name -> (file below the package, is it a package, size and mtime of its source or -1, offset in SINGLE and length of
+#: its code)
 MODULES = {}  # type: ignore[var-annotated]
 #: command -> the modules that it imports, each behind those that it needs itself; offset and length of their code
 ORDERS = {}  # type: ignore[var-annotated]
+#: Length and offset of the part that has the modules one by one, for those that are imported later.
+SINGLES = {}  # type: ignore[var-annotated]
 PACKAGE = __file__.rpartition("/")[0].rpartition("/")[0]
 
 
@@ -42,17 +45,7 @@ class Image:
     @staticmethod
     def exec_module(module):  # type: ignore[no-untyped-def]
         offset, length = MODULES[module.__name__][4:]
-        exec(code(offset, length), module.__dict__)  # type: ignore[no-untyped-call]
-
-
-def code(offset, length):  # type: ignore[no-untyped-def]
-    """What is there in the image.  Closed at once: an open descriptor could be taken for the caller's
-    (--preserve-fds)."""
-    file = open(__file__, O_RDONLY | O_CLOEXEC)
-    try:
-        return loads(pread(file, length, offset))
-    finally:
-        close(file)
+        exec(loads(SINGLE[offset : offset + length]), module.__dict__)
 
 
 def is_stale(entry):  # type: ignore[no-untyped-def]
@@ -67,7 +60,7 @@ def is_stale(entry):  # type: ignore[no-untyped-def]
     return found.st_mtime_ns != mtime or found.st_size != size
 
 
-def preload(names, offset, length):  # type: ignore[no-untyped-def]
+def preload(names, together):  # type: ignore[no-untyped-def]
     """What ``import`` would do with each name, as far as our modules can tell.
 
     All modules exist before the first is executed, so that packages hold their members and circles close.
@@ -88,17 +81,23 @@ def preload(names, offset, length):  # type: ignore[no-untyped-def]
         parent, _, child = name.rpartition(".")
         if parent:
             setattr(modules[parent], child, modules[name])
-    for name, body in zip(names, code(offset, length)):  # type: ignore[no-untyped-call]  # noqa: B905
+    for name, body in zip(names, loads(together)):  # noqa: B905
         exec(body, modules[name].__dict__)
 
 
 Module = type(sys)
 sys.meta_path.insert(0, Image)
 sys.path.insert(0, PACKAGE.rpartition("/")[0])
-for _word in sys.argv[1:]:
-    if _word in ORDERS:
-        preload(*ORDERS[_word])  # type: ignore[no-untyped-call]
-        break
+_command = next((word for word in sys.argv[1:] if word in ORDERS), None)
+_names, _offset, _length = ORDERS.get(_command, ([], 0, 0))
+# Read at once, before an update of pyrunc replaces it, and closed at once: an open descriptor could be taken for one of
+# the caller's (--preserve-fds).
+_file = open(__file__, O_RDONLY | O_CLOEXEC)
+_together = pread(_file, _length, _offset)
+SINGLE = memoryview(pread(_file, *SINGLES))
+close(_file)
+if _names:
+    preload(_names, _together)  # type: ignore[no-untyped-call]
 
 from pyrunc.cli.lean import main  # noqa: E402
 

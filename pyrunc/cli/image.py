@@ -117,25 +117,30 @@ def assemble(
 
     What is read together is written together: a name that many modules use is there once, and made once.
     """
-    parts: dict[str, bytes] = {}
-    for command, names in orders.items():
-        parts[command] = marshal.dumps(tuple(codes[name] for name in names))
-    for name, code in codes.items():
-        parts[name] = marshal.dumps(code)
+    single = {name: marshal.dumps(code) for name, code in codes.items()}
+    together = {command: marshal.dumps(tuple(codes[name] for name in names)) for command, names in orders.items()}
+    places, length = _places(single, 0)
+    text = fill(bootstrap, "MODULES", {name: (*entry, *places[name]) for name, entry in modules.items()})
     start = 0
     while True:
-        places, offset = {}, start
-        for key, part in parts.items():
-            places[key] = offset, len(part)
-            offset += len(part)
-        text = fill(bootstrap, "MODULES", {name: (*entry, *places[name]) for name, entry in modules.items()})
-        text = fill(text, "ORDERS", {command: (names, *places[command]) for command, names in orders.items()})
-        program = compile(text, "bootstrap.py", "exec", dont_inherit=True, optimize=2)
+        commands, _ = _places(together, start + length)
+        filled = fill(text, "ORDERS", {command: (names, *commands[command]) for command, names in orders.items()})
+        filled = fill(filled, "SINGLES", (length, start))
+        program = compile(filled, "bootstrap.py", "exec", dont_inherit=True, optimize=2)
         # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
         first = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
         if len(first) <= start:
-            return first.ljust(start, b"\0") + b"".join(parts.values())
+            return b"".join((first.ljust(start, b"\0"), *single.values(), *together.values()))
         start = len(first) + 64  # the offsets in it have grown; the next round fits
+
+
+def _places(parts: dict[str, bytes], offset: int) -> tuple[dict[str, tuple[int, int]], int]:
+    """Offset and length of each, one behind the other, and where they end."""
+    places = {}
+    for key, part in parts.items():
+        places[key] = offset, len(part)
+        offset += len(part)
+    return places, offset
 
 
 if __name__ == "__main__":
