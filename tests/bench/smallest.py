@@ -33,8 +33,8 @@ def starts(runtime: str, bundle: Bundle, root: Path, limit: int) -> bool:
 
 
 def smallest(runtime: str, bundle: Bundle, root: Path) -> int | None:
-    """In bytes, None where 256 MiB are not enough."""
-    low, high = 0, 65536  # the answer is in (low, high] pages
+    """In bytes, None where 16 MiB are not enough."""
+    low, high = 0, 4096  # the answer is in (low, high] pages
     if not starts(runtime, bundle, root, high * PAGE):
         return None
     while high - low > 1:

@@ -21,6 +21,12 @@ FILES: Table = {
     ("io.weight", OTHERS, ("systemd",), BOTH): (
         "default 100", "default 1920", "systemd is told the weight, and sets it for BFQ and for others",
     ),
+    ("io.bfq.weight", ("runc",), ("systemd",), ("update",)): (
+        "default 100", "default 265", "systemd applies its weight anew, on its own scale for BFQ; that of runc is lost",
+    ),
+    ("io.bfq.weight", ("crun",), ("systemd",), ("update",)): (
+        "default 200", "default 265", "systemd applies its weight anew; crun tells it nothing, so nothing is applied",
+    ),
 }  # fmt: skip
 
 PROPERTIES: Table = {
@@ -31,4 +37,5 @@ PROPERTIES: Table = {
         "1920",
         "runc writes the file and does not tell systemd",
     ),
+    ("MemorySwapMax", ("runc",), ("systemd",), ("update",)): ("33554432", "0", "runc tells systemd no swap of 0"),
 }

@@ -131,7 +131,7 @@ def life(folder: Path, manager: str, runtime: str, *options: str) -> Life:
         files, unit = settings(where), properties(where, manager)
         engine("update", *UPDATE, name)
         updated, updated_unit = settings(where), properties(where, manager)
-    left = [str(path) for path in (where, where.parent) if path.exists() and "libpod" in path.name]
+    left = [str(path) for path in (where, where.parent) if path.exists() and "libpod-" in path.name]
     if manager == "systemd" and shown(name_of_unit(where), "ActiveState")["ActiveState"] != "inactive":
         left.append(name_of_unit(where))
     return Life(files, unit, opened, updated, updated_unit, left)
