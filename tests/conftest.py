@@ -26,6 +26,8 @@ OPEN = pytest.StashKey[dict[int, str]]()
 
 #: A file's tests may leave as many descriptors open in their own process: what the runtime keeps for the next time.
 DESCRIPTORS = 4
+#: Where the tests use pyrunc in their own process; elsewhere fixtures keep engines, and what leads to them, for all files.
+IN_PROCESS = ("unit", "native", "root", "rootless")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Note what this process has open before the first test of a file."""
-    if OPEN not in item.config.stash:
+    if OPEN not in item.config.stash and item.path.relative_to(item.config.rootpath).parts[1] in IN_PROCESS:
         item.config.stash[OPEN] = residue.descriptors()
     return (yield)
 
@@ -73,7 +75,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Fail the last test of a file whose tests have left more open than they may."""
     yield
-    if nextitem is not None and nextitem.path == item.path:
+    if OPEN not in item.config.stash or (nextitem is not None and nextitem.path == item.path):
         return
     before = item.config.stash[OPEN]
     del item.config.stash[OPEN]
