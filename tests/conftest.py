@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,8 @@ OPEN = pytest.StashKey[dict[int, str]]()
 
 #: A file's tests may leave as many descriptors open in their own process: what the runtime keeps for the next time.
 DESCRIPTORS = 4
-#: Where the tests use pyrunc in their own process; elsewhere fixtures keep engines, and what leads to them, for all files.
-IN_PROCESS = ("unit", "native", "root", "rootless")
+#: Where tests use pyrunc in their own process; elsewhere fixtures keep engines, and what leads to them, for all files.
+IN_PROCESS = ("unit", "root", "rootless")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -190,7 +191,8 @@ def bundle(tmp_path: Path) -> Callable[..., Bundle]:
 @pytest.fixture
 def canary(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
     """A tree on the host that must not change; checked after the test."""
-    engines = ("/var/lib/containers", "/run/containers", "/run/netns", "/run/user", "/run/docker")
-    made = Canary(tmp_path / "canary", ignore_mounts_below=(*engines, str(tmp_path_factory.getbasetemp().parent)))
+    engines = ("/var/lib/containers/", "/run/containers/", "/run/netns", "/run/user/", "/run/docker/")
+    others = (f"{tmp_path_factory.getbasetemp().parent}/", f"{tempfile.gettempdir()}/pyrunc-test-")
+    made = Canary(tmp_path / "canary", ignore_mounts=engines + others)
     yield made
     made.check()

@@ -16,9 +16,9 @@ class Canary:
     """``path`` is a populated tree; ``check()`` fails with every difference since it was made or last
     reset."""
 
-    def __init__(self, path: Path, *, ignore_mounts_below: tuple[str, ...] = ()) -> None:
+    def __init__(self, path: Path, *, ignore_mounts: tuple[str, ...] = ()) -> None:
         self.path = path
-        self.ignored = ignore_mounts_below
+        self.ignored = ignore_mounts
         path.mkdir()
         (path / "secret").write_text("the host's own\n")
         (path / "secret").chmod(0o600)
@@ -71,12 +71,12 @@ def tree(path: Path) -> dict[str, str]:
 
 
 def outer_mounts(ignored: tuple[str, ...] = ()) -> dict[str, str]:
-    """The mount table of this mount namespace, without mounts below ``ignored`` prefixes (other tests'
-    engines)."""
+    """The mount table of this mount namespace, without mounts whose path begins with one of ``ignored`` (of other
+    tests, and of their engines)."""
     found = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
         point = fields[4]
-        if not any(point == prefix or point.startswith(prefix + "/") for prefix in ignored):
+        if not any(point.startswith(prefix) for prefix in ignored):
             found[f"mount {fields[0]} {point}"] = line
     return found

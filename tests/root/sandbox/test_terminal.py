@@ -147,7 +147,7 @@ def test_settings_that_a_program_leaves_behind_are_put_back(shells: Shells) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_they_are_put_back_when_it_is_ended_by_a_signal(shells: Shells, number: int) -> None:
-    shell = shells("stty raw -echo; echo up; sleep 1000")
+    shell = shells("stty raw -echo; echo up; read x")
     shell.until("up")
     os.kill(shell.job, number)
     assert shell.hears() == f"ended {128 + number}"

@@ -100,7 +100,9 @@ def test_what_is_no_bus_is_an_error_with_the_socket(
     with pytest.raises(HostError) as error:
         bus.Bus(path)
     assert error.value.where == path
-    assert message in str(error.value) or "the D-Bus is gone" in str(error.value) or "reset" in str(error.value)
+    # Or the other side was gone before we had spoken.
+    words = (message, "the D-Bus is gone", "reset", "broken pipe")
+    assert any(word in str(error.value) for word in words)
 
 
 def test_a_socket_that_is_not_there_is_named() -> None:
