@@ -62,7 +62,8 @@ def built(name: str, target: Path) -> Path:
 
 
 def ran(runtime: Path, root: Path, bundle: Path, id_: str) -> list[str]:
-    command = [str(runtime), "--root", str(root), "run", "--bundle", str(bundle), id_]
+    """What the probe sees, in a network namespace that no other test adds interfaces to."""
+    command = ["unshare", "--net", str(runtime), "--root", str(root), "run", "--bundle", str(bundle), id_]
     config = json.loads((bundle / "config.json").read_text())
     if config["process"].get("terminal"):
         code, screen = on_a_terminal(command, size=(30, 100))
