@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyrunc.host.cgroups.restoring import Found
     from pyrunc.host.systemd.units import Property
     from pyrunc.plan.facts import Unit
     from pyrunc.plan.ops import Op
@@ -29,10 +30,10 @@ class Context:
     ``pid`` is the container's first process as the runtime sees it, 0 before it exists; ``state_json``
     gives the OCI state for hooks at the moment of the call; ``warn`` takes a text for the user.  ``cloner`` is the
     process that will clone it, ``unit`` the one of systemd that is the container's, ``properties`` are those that it is
-    to have.
+    to have.  ``found`` are the cgroups that were there before, where there are such.
     """
 
-    __slots__ = ("bundle", "cloner", "created_cgroups", "pid", "properties", "state_json", "unit", "warn")
+    __slots__ = ("bundle", "cloner", "created_cgroups", "found", "pid", "properties", "state_json", "unit", "warn")
 
     def __init__(self, state_json: Callable[[], str], bundle: str, warn: Callable[[str], None]) -> None:
         self.pid = 0
@@ -40,6 +41,7 @@ class Context:
         self.state_json = state_json
         self.warn = warn
         self.created_cgroups: list[str] = []
+        self.found: Found | None = None
         self.cloner = 0
         self.unit: Unit | None = None
         self.properties: list[Property] = []
@@ -47,6 +49,8 @@ class Context:
 
 def execute(op: Op, context: Context) -> None:
     """Perform one op of the RUNTIME table; OpFailed on failure, KeyError for any other op."""
+    if context.found:
+        context.found.note(op)
     OPS[op.name](op, context)
 
 
@@ -60,7 +64,8 @@ def undo(context: Context) -> list[str]:
             units.end(context.unit)
         except HostError as error:
             failures.append(str(error))
-    return failures + making.undo(context.created_cgroups)
+    failures += making.undo(context.created_cgroups)
+    return failures + (context.found.put_back() if context.found else [])
 
 
 def _make_directory(op: Op, _: Context) -> None:
@@ -74,7 +79,12 @@ def _make_directory(op: Op, _: Context) -> None:
 
 def _cgroup_create(op: Op, context: Context) -> None:
     args: Any = op.args
-    making.create(args[0], context.created_cgroups, op.where, cloner=context.cloner)
+    made = making.create(args[0], context.created_cgroups, op.where, cloner=context.cloner)
+    if not made and not context.unit:  # what is there in a unit is systemd's
+        from pyrunc.host.cgroups import restoring
+
+        context.found = context.found or restoring.Found()
+        context.found.directories.append(args[0])
 
 
 def _cgroup_copy(op: Op, _: Context) -> None:

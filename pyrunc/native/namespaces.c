@@ -99,6 +99,14 @@ static void add_verifier_log(struct init *c, union bpf_attr *load)
 	}
 }
 
+/* The name of a filter has the pid of the runtime, so that this can find it again from another process. */
+static void name_filter(char name[BPF_OBJ_NAME_LEN])
+{
+	struct text text = text_in(name, BPF_OBJ_NAME_LEN);
+	add(&text, "pyrunc_");
+	add_number(&text, sys(getppid));
+}
+
 static long op_device_filter(struct init *c, const struct argument *a)
 {
 	const char *path = a[A_DEVICE_FILTER_PATH].s;
@@ -110,6 +118,7 @@ static long op_device_filter(struct init *c, const struct argument *a)
 	load.insns = (u64)(unsigned long)program->s;
 	load.insn_cnt = program->n / sizeof(struct bpf_insn);
 	load.license = (u64)(unsigned long)"Apache";
+	name_filter(load.prog_name);
 	held_fd cgroup = (int)TRY(c, sys(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open ", path);
 	held_fd filter = (int)sys(bpf, BPF_PROG_LOAD, &load, sizeof load);
 	if (filter < 0) {
@@ -122,6 +131,55 @@ static long op_device_filter(struct init *c, const struct argument *a)
 	attach.attach_type = BPF_CGROUP_DEVICE;
 	attach.attach_flags = BPF_F_ALLOW_MULTI;
 	return TRY(c, sys(bpf, BPF_PROG_ATTACH, &attach, sizeof attach), "attach the device filter to ", path);
+}
+
+static long filter_with_name(u32 id, const char *name)
+{
+	struct bpf_prog_info found;
+	union bpf_attr get, look;
+	memset(&get, 0, sizeof get);
+	memset(&look, 0, sizeof look);
+	memset(&found, 0, sizeof found);
+	get.prog_id = id;
+	held_fd filter = (int)sys(bpf, BPF_PROG_GET_FD_BY_ID, &get, sizeof get);
+	if (filter < 0)
+		return filter;
+	look.info.bpf_fd = (u32)filter;
+	look.info.info_len = sizeof found;
+	look.info.info = (u64)(unsigned long)&found;
+	long looked = sys(bpf, BPF_OBJ_GET_INFO_BY_FD, &look, sizeof look);
+	if (looked < 0)
+		return looked;
+	return memcmp(found.name, name, BPF_OBJ_NAME_LEN) ? -ENOENT : sys(dup, filter);
+}
+
+static long op_detach_device_filter(struct init *c, const struct argument *a)
+{
+	const char *path = a[A_DETACH_DEVICE_FILTER_PATH].s;
+	char name[BPF_OBJ_NAME_LEN];
+	u32 ids[64]; /* BPF_CGROUP_MAX_PROGS */
+	union bpf_attr query, detach;
+	memset(name, 0, sizeof name);
+	memset(&query, 0, sizeof query);
+	memset(&detach, 0, sizeof detach);
+	name_filter(name);
+	held_fd cgroup = (int)TRY(c, sys(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open ", path);
+	query.query.target_fd = (u32)cgroup;
+	query.query.attach_type = BPF_CGROUP_DEVICE;
+	query.query.prog_ids = (u64)(unsigned long)ids;
+	query.query.prog_cnt = sizeof ids / sizeof *ids;
+	TRY(c, sys(bpf, BPF_PROG_QUERY, &query, sizeof query), "list the device filters of ", path);
+	detach.target_fd = (u32)cgroup;
+	detach.attach_type = BPF_CGROUP_DEVICE;
+	for (u32 i = 0; i < query.query.prog_cnt; i++) {
+		held_fd filter = (int)filter_with_name(ids[i], name);
+		if (filter == -ENOENT) /* another one, or gone meanwhile */
+			continue;
+		TRY(c, filter, "look at a device filter of ", path);
+		detach.attach_bpf_fd = (u32)filter;
+		TRY(c, sys(bpf, BPF_PROG_DETACH, &detach, sizeof detach), "detach the device filter from ", path);
+	}
+	return 0;
 }
 
 /* A namespace may be reachable only from within another that is to be joined: hence the rounds. */

@@ -79,6 +79,7 @@ INIT: Final = {
     "userns":             "slot:n uid:s gid:s",           # a user namespace that exists only for its id maps
     "join_cgroup":        "path:s",                       # cgroup.procs, or tasks of v1; writes 0
     "device_filter":      "path:s program:b",             # load an eBPF device program and attach it to a cgroup2
+    "detach_device_filter": "path:s",                     # what device_filter has attached for the same runtime
     "join_namespaces":    "slots:v types:v:namespace",    # in order; EPERM is retried after the others
     "join_pidfd":         "slot:n types:i:namespace",     # setns(pidfd, all at once)
     "clone":              "flags:i:clone cgroup:n",       # from here on in the container's first process

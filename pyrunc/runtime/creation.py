@@ -12,11 +12,11 @@ from pyrunc.errors import PyruncError
 from pyrunc.host import execute, files, helper, process
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
-from pyrunc.plan.ops import SLOT_ROOT
+from pyrunc.plan.ops import SLOT_ROOT, Op
 from pyrunc.plan.wire import encode
 from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import clock, inherited, mount_points
-from pyrunc.runtime.conversation import Conversation, split
+from pyrunc.runtime.conversation import Conversation, perform, split
 from pyrunc.spec.checks import warnings
 from pyrunc.spec.jsontext import dumps
 from pyrunc.state import machine
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from pyrunc.plan.builder import Plan
     from pyrunc.plan.facts import HostFacts, Layer, Request
-    from pyrunc.plan.ops import Op
     from pyrunc.spec.types import Hook, Spec
     from pyrunc.state.store import Joined, State
 
@@ -284,6 +283,7 @@ class Creation:
             lambda: self._leave_joined(rootfs),
             lambda: destroy.detach_layers(self.record.directory, self.warn),
             lambda: notes.extend(destroy.remove_mount_points(root, self.record.id, self.state["made"])),
+            lambda: self._detach_filter(context),
             lambda: notes.extend(execute.undo(context)),
             lambda: self._poststop(error),
             self.record.remove,
@@ -302,6 +302,12 @@ class Creation:
         if isinstance(error, PyruncError):
             for note in notes:
                 error.add(note)
+
+    def _detach_filter(self, context: execute.Context) -> None:
+        """Devices of a cgroup that was there before; others take their filter with them."""
+        for op in self.talk.program:
+            if op.name == "device_filter" and context.found and op.args[0] in context.found.directories:
+                perform([Op("detach_device_filter", (op.args[0],), op.where)], self.warn)
 
     def _leave_joined(self, rootfs: str) -> None:
         if self.state["joined_mounts"]:

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.bundles import Bundle
+    from tests.support.command import Result
 
     NewBox = Callable[..., Box]
 
 FOREVER = ("/bin/sleep", "100000")
+
+#: A private mount namespace in which /sys/fs/cgroup is cgroup2 alone; the machine's own mounts stay untouched.
+VIEW = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && "
 
 
 @pytest.fixture
@@ -70,6 +74,17 @@ def with_hugetlb() -> Iterator[Path]:
     yield top
     if "hugetlb" not in before:
         (top / "cgroup.subtree_control").write_text("-hugetlb")
+
+
+@pytest.fixture
+def on_cgroup2(run_command: Callable[..., Result], pyrunc: Path, root: Path) -> Callable[..., Result]:
+    """Run a shell script, in which $P is the runtime with its root, where only cgroup2 is mounted."""
+
+    def run(script: str, status: int = 0) -> Result:
+        text = f"P='{pyrunc} --root {root}'; {VIEW}{script}"
+        return run_command("unshare", "--mount", "--propagation", "private", "sh", "-c", text, status=status)
+
+    return run
 
 
 def _words(path: Path) -> list[str]:

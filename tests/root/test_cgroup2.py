@@ -15,20 +15,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("root")
 
-#: A private mount namespace in which /sys/fs/cgroup is cgroup2 alone; the machine's own mounts stay untouched.
-VIEW = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && "
-
-
-@pytest.fixture
-def on_cgroup2(run_command: Callable[..., Result], pyrunc: Path, root: Path) -> Callable[..., Result]:
-    """Run a shell script, in which $P is the runtime with its root, where only cgroup2 is mounted."""
-
-    def run(script: str, status: int = 0) -> Result:
-        text = f"P='{pyrunc} --root {root}'; {VIEW}{script}"
-        return run_command("unshare", "--mount", "--propagation", "private", "sh", "-c", text, status=status)
-
-    return run
-
 
 def device_bundle(made: Bundle) -> Bundle:
     caps = ["CAP_MKNOD"]

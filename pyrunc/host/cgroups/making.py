@@ -23,8 +23,8 @@ _HINTS = {
 }
 
 
-def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> None:
-    """mkdir -p; what was really made is appended to ``created``, parents first.
+def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> bool:
+    """mkdir -p; what was really made is appended to ``created``, parents first.  False if ``path`` was there before.
 
     A cgroup with processes in it is refused: they are not the container's, and would be killed with it.  ``cloner`` is
     the one that may be there.
@@ -48,6 +48,7 @@ def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> Non
             what = f"mkdir {directory}"
             raise failure.op_failed(error, what, op="cgroup_create", where=where, hints=_HINTS) from error
         created.append(directory)
+    return path in created
 
 
 def _refuse_frozen(path: str, where: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import update
-from pyrunc.plan.resources.before import before
+from pyrunc.plan.resources.before import before, devices, is_kept
 from tests.unit.plan import hosts
 from tests.unit.plan.test_resources import V1, V2, shown
 
@@ -202,10 +202,30 @@ def test_what_this_host_cannot_do_is_refused_all_at_once() -> None:
         ("io.weight", "8:16 50", "default 100\n8:0 7\n", "8:16 default"),
         ("rdma.max", "mlx hca_object=1", "mlx hca_handle=2 hca_object=max\n", "mlx hca_handle=2 hca_object=max"),
         ("net_prio.ifpriomap", "lo 5", "eth0 0\nlo 2\n", "lo 2"),
+        ("cgroup.subtree_control", "+cpu -io +pids", "cpu io\n", "+cpu +io -pids"),
     ],
 )  # fmt: skip
 def test_what_puts_a_file_back(name: str, value: str, content: str, expected: str) -> None:
     assert before(name, value, content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "writes"),
+    [
+        ("a *:* rwm\n", [("devices.allow", "a")]),
+        ("", [("devices.deny", "a")]),
+        ("c 1:3 rw\nb *:* m\n",
+         [("devices.deny", "a"), ("devices.allow", "c 1:3 rw"), ("devices.allow", "b *:* m")]),
+    ],
+)  # fmt: skip
+def test_what_puts_a_list_of_devices_back(content: str, writes: list[tuple[str, str]]) -> None:
+    assert devices(content) == writes
+
+
+def test_what_is_over_with_the_write_is_not_put_back() -> None:
+    assert not is_kept("memory.pressure")
+    assert is_kept("cgroup.pressure")
+    assert is_kept("memory.max")
 
 
 def test_systemd_is_told_what_the_kernel_has_taken_and_the_files_are_written_again() -> None:
