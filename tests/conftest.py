@@ -34,6 +34,11 @@ IN_PROCESS = ("unit", "root", "rootless")
 def pytest_configure(config: pytest.Config) -> None:
     # Workers are started with this environment, and so share the token.
     os.environ.setdefault(residue.TOKEN, secrets.token_hex(3))
+    if not os.access(config.rootpath, os.W_OK):
+        # An ordinary user in somebody else's checkout: examples cannot be kept there.
+        from hypothesis.configuration import set_hypothesis_home_dir
+
+        set_hypothesis_home_dir(Path.home() / ".cache" / "hypothesis")
 
 
 def is_worker(config: pytest.Config) -> bool:
