@@ -177,6 +177,7 @@ FAILING: list[tuple[dict[str, Any], str]] = [
          "blockIO": {"throttleReadBpsDevice": [{"major": 4095, "minor": 7, "rate": 1}]}},
         'linux.resources.blockIO.throttleReadBpsDevice[0]: write "4095:7 1" to ',
     ),
+    ({"cpu": {"idle": 1, "mems": "0-999"}}, 'linux.resources.cpu.mems: write "0-999" to '),
     ({"pids": {"limit": 3}, "memory": {"limit": 4096}}, 'linux.resources.memory.limit: write "4096" to '),
 ]  # fmt: skip
 
