@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pyrunc.cli import arguments
-from pyrunc.cli.output import out
+from pyrunc.cli.output import escaped, out
 from pyrunc.errors import UsageError
 
 TYPE_CHECKING = False
@@ -68,4 +68,19 @@ def _wish(line: Line) -> Any:
     )
 
 
-VERBS: dict[str, Callable[[Line], int]] = {"setup": setup}
+def doctor(line: Line) -> int:
+    from pyrunc.doctor import examine, finding
+    from pyrunc.host import site
+    from pyrunc.runtime import version
+    from pyrunc.spec import jsontext
+
+    site.add()  # jeepney, to speak to systemd
+    found = examine.findings(os.environ)
+    if line.options["format"] == "json":
+        out(escaped(jsontext.dumps_pretty(finding.document(found, version.VERSION))) + "\n")
+    else:
+        out(finding.text(found))
+    return 1 if finding.worst(found) == "problem" else 0
+
+
+VERBS: dict[str, Callable[[Line], int]] = {"setup": setup, "doctor": doctor}

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from pyrunc.setup.wish import Wish
 
-FILE = "/etc/crio/crio.conf.d/50-pyrunc.conf"
+MAIN = "/etc/crio/crio.conf"
+DROP_INS = "/etc/crio/crio.conf.d"
+FILE = f"{DROP_INS}/50-pyrunc.conf"
 _OWN = (("crio", "runtime", "runtimes", NAME), ("crio", "runtime", "default_runtime"))
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 PACKAGE = Path(package.__path__[0])
 
 #: Left to right; a layer imports only what stands to its left, or itself.
-LAYERS = ("errors", "spec", "plan", "host", "state", "runtime", "api")
+LAYERS = ("errors", "spec", "plan", "host", "state", "runtime", "setup", "api")
 
 #: Modules directly below pyrunc/, and which layer they belong to. ``cli`` and ``sandbox`` share the last one.
-TOP = {"cli": "api", "container": "api", "sandbox": "api", "__init__": "api", "__main__": "api"}
+TOP = {"cli": "api", "container": "api", "doctor": "api", "sandbox": "api", "__init__": "api", "__main__": "api"}
 
 #: Not imported by pyrunc at run time: the build's own scripts.
 BUILD_SCRIPTS = {"spec/compile_schemas.py", "native/build.py", "native/generate.py"}
