@@ -246,6 +246,18 @@ COMMANDS: Final = {
             Option("diff", "", "text", "DIR", "show what changes from the bundle to the one in DIR"),
             _format("text", "json"),
         )),
+        Command("setup", "put pyrunc into an engine's configuration", "podman|containerd|docker|crio", 1, 1, (
+            Option("user", "", "flag", "", "of this user's engine, not the system's"),
+            Option("dry-run", "", "flag", "", "print what would change, and change nothing"),
+            Option("remove", "", "flag", "", "take it out again"),
+            Option("default", "", "flag", "", "also make it the engine's default runtime"),
+            Option("config", "", "text", "FILE", "the file to change instead of the engine's usual one"),
+            Option("runtime", "", "text", "PATH", "pyrunc as the engine will see it (default: this one)"),
+            Option("sysroot", "", "text", "DIR", "configure the system below DIR, as when an image is built"),
+        )),
+        Command("doctor", "check this machine and its engines, and say what to do", "", 0, 0, (
+            _format("text", "json"),
+        )),
         Command("features", "print what this runtime supports as JSON", "", 0, 0),
     )
 }  # fmt: skip

@@ -24,6 +24,8 @@ LEFT_OUT = (
     "cli/image.py",
     "cli/rich.py",
     "cli/failure.py",
+    "cli/engines.py",
+    "doctor/",
     "host/libseccomp.py",
     "host/enosys.py",
     "host/netdev.py",
@@ -32,6 +34,7 @@ LEFT_OUT = (
     "runtime/features.py",
     "runtime/preview.py",
     "sandbox.py",
+    "setup/",
     "spec/compile_schemas.py",
     "spec/shape.py",
 )

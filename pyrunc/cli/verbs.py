@@ -143,6 +143,12 @@ def _reports(line: Line) -> int:
     return reports.VERBS[line.command.name](line)
 
 
+def _engines(line: Line) -> int:
+    from pyrunc.cli import engines
+
+    return engines.VERBS[line.command.name](line)
+
+
 VERBS: dict[str, Callable[[Line], int]] = {
     "create": create,
     "start": start,
@@ -154,5 +160,6 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "sandbox": sandbox,
     **dict.fromkeys(("pause", "resume", "update", "events"), _resources),
     **dict.fromkeys(("diff", "commit"), _changes),
+    **dict.fromkeys(("setup", "doctor"), _engines),
     **dict.fromkeys(("list", "ps", "spec", "validate", "plan", "features"), _reports),
 }
