@@ -1,7 +1,8 @@
-"""The build hook: compiles the native programs and the validator, and places them in the wheel.
+"""The build hook: compiles the native programs and the validator, makes manual pages and completions, and places them.
 
 Only what concerns packaging lives here: which file goes where, and the wheel's tag.  How to compile is
-known to ``pyrunc/native/build.py`` and ``pyrunc/spec/compile_schemas.py``.
+known to ``pyrunc/native/build.py`` and ``pyrunc/spec/compile_schemas.py``, how to write manual pages and completions to
+``pyrunc/cli/manual`` and ``pyrunc/cli/completion``.
 
 A wheel gets everything from a temporary directory, so that building one never disturbs a checkout that is
 installed editable.  An editable install gets the helper and the validator in the source tree (both are
@@ -32,9 +33,16 @@ if TYPE_CHECKING:
 PLATFORMS = ("manylinux_2_17", "musllinux_1_1")
 MACHINES = ("x86_64", "aarch64")
 
+#: Where each shell looks for the completions of programs, below the prefix.
+COMPLETIONS = {
+    "bash": "share/bash-completion/completions/pyrunc",
+    "zsh": "share/zsh/site-functions/_pyrunc",
+    "fish": "share/fish/vendor_completions.d/pyrunc.fish",
+}
+
 
 class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-ignore]
-    """Adds pyrunc-init, the launcher, the compiled validator and the schemas to a wheel."""
+    """Adds pyrunc-init, the launcher, the compiled validator, the schemas, manual pages and completions to a wheel."""
 
     PLUGIN_NAME = "custom"
 
@@ -57,6 +65,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
             self.app.abort(str(error))
         schemas.compile_all(root / "schemas", self.scratch / "_compiled.py")
         build_data["shared_scripts"][str(self.scratch / "pyrunc")] = "pyrunc"
+        build_data["shared_data"].update(shared(root, self.scratch))
         if editable:
             install(self.scratch / "pyrunc-init", root / "pyrunc/native/pyrunc-init")
             install(self.scratch / "_compiled.py", root / "pyrunc/spec/_compiled.py")
@@ -72,6 +81,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg, unused-igno
                 str(self.scratch / "pyrunc-init"): "pyrunc/native/pyrunc-init",
                 str(self.scratch / "_compiled.py"): "pyrunc/spec/_compiled.py",
                 str(root / "schemas"): "pyrunc/schemas",
+                str(root / "docs/errors.md"): "pyrunc/errors.md",
             }
         )
         # The image serves the interpreter that builds it, which for `pip install .` is the one that it installs for.
@@ -94,6 +104,19 @@ def load(path: Path) -> ModuleType:
     finally:
         sys.path.remove(str(path.parent))
     return module
+
+
+def shared(root: Path, scratch: Path) -> dict[str, str]:
+    """Manual pages and completions, which are made from the table of commands: each file, and where it goes."""
+    places: dict[str, str] = {}
+    for module, directory in (("manual", "man"), ("completion", "completion")):
+        target = scratch / directory
+        target.mkdir()
+        # Without site: only what a build has may be needed.
+        subprocess.run([sys.executable, "-S", "-m", f"pyrunc.cli.{module}", target], check=True, cwd=root)
+        places.update((str(page), f"share/man/man8/{page.name}") for page in target.glob("*.8"))
+    places.update((str(scratch / "completion" / shell), place) for shell, place in COMPLETIONS.items())
+    return places
 
 
 def build_image(package: Path, target: Path, *options: str) -> None:

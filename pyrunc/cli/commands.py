@@ -191,7 +191,7 @@ COMMANDS: Final = {
         )),
         Command("exec", "run another process in a container", ID + " [command [argument...]]", 1, -1, (
             CONSOLE_SOCKET,
-            Option("cwd", "", "text", "DIR", "working directory, in the container"),
+            Option("cwd", "", "text", "PATH", "working directory, in the container"),
             Option("env", "e", "texts", "NAME=VALUE", "set an environment variable (repeatable)"),
             Option("tty", "t", "flag", "", "give the process a terminal"),
             Option("user", "u", "text", "UID[:GID]", "user and group of the process"),
@@ -222,7 +222,7 @@ COMMANDS: Final = {
             Option("network", "", "flag", "", "share the host's network"),
             Option("user", "u", "text", "UID[:GID]", "user and group (default: 1000)"),
             Option("env", "e", "texts", "NAME=VALUE", "set an environment variable (repeatable)"),
-            Option("cwd", "", "text", "DIR", "working directory (default: the workspace, or /)"),
+            Option("cwd", "", "text", "PATH", "working directory (default: the workspace, or /)"),
             Option("hostname", "", "text", "NAME", "its host name"),
             Option("rlimit", "", "texts", "NAME=SOFT[:HARD]", "a limit such as nofile=100 (repeatable)"),
             Option("userns", "", "flag", "", "a user namespace also for root"),
@@ -259,5 +259,7 @@ COMMANDS: Final = {
             _format("text", "json"),
         )),
         Command("features", "print what this runtime supports as JSON", "", 0, 0),
+        Command("completion", "print a script that completes command lines in a shell", "bash|zsh|fish", 1, 1),
+        Command("explain", "tell what to do about an error", "[name|text...]", 0, -1),
     )
 }  # fmt: skip

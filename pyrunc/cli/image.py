@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 #: What only people, builds and errors need: imported in the ordinary way when it is.
 LEFT_OUT = (
     "cli/bootstrap.py",
+    "cli/completion/",
+    "cli/explain.py",
     "cli/image.py",
+    "cli/manual/",
     "cli/rich.py",
     "cli/failure.py",
     "cli/engines.py",

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from pyrunc.cli.commands import Command, Option, Value
 
-#: Set by the shell's completion function; see click's documentation.
-COMPLETION = b"_PYRUNC_COMPLETE"
-
 
 class Refused(Exception):
     """Not a complete, correct command line: the rich parser has the words for why."""
@@ -80,10 +77,8 @@ def main(argv: list[str]) -> int:
 
 
 def read(argv: list[str]) -> Line | int:
-    """Parse with help, completion and explanations of mistakes; an exit status where that was all to do."""
+    """Parse with help and explanations of mistakes; an exit status where that was all to do."""
     try:
-        if COMPLETION in posix.environ:
-            raise Refused
         return parse(argv)
     except Refused:
         from pyrunc.host import site

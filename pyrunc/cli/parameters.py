@@ -79,18 +79,6 @@ class Typed(click.ParamType):  # type: ignore[type-arg]
             return int(value)
         return value
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
-        item = click.shell_completion.CompletionItem
-        if self.option.kind == "optional":
-            # The next word is no value: it is what it would be without the option.
-            return ctx.command.shell_complete(ctx, incomplete)
-        if self.option.kind == "choice":
-            return [item(choice) for choice in self.option.choices if choice.startswith(incomplete)]
-        kind = {"DIR": "dir", "FILE": "file", "SOCKET": "file"}.get(self.option.metavar)
-        return [item(incomplete, type=kind)] if kind else []
-
 
 def boolean(option: Option, value: str) -> bool:
     if value not in BOOLEANS:

@@ -84,6 +84,25 @@ def features(line: Line) -> int:  # noqa: ARG001
     return 0
 
 
+def completion(line: Line) -> int:
+    from pyrunc.cli.completion.shells import SCRIPTS
+
+    shell = line.arguments[0]
+    if shell not in SCRIPTS:
+        raise UsageError(f"{shell}: not a shell that is known", hint=f"choose {' or '.join(SCRIPTS)}")
+    out(SCRIPTS[shell]())
+    return 0
+
+
+def explain(line: Line) -> int:
+    import sys
+
+    from pyrunc.cli import explain
+
+    out(explain.explain(line.arguments, sys.stdin.read() if line.arguments == ["-"] else ""))
+    return 0
+
+
 VERBS: dict[str, Callable[[Line], int]] = {
     "list": list_,
     "ps": ps,
@@ -91,4 +110,6 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "validate": validate,
     "plan": plan,
     "features": features,
+    "completion": completion,
+    "explain": explain,
 }

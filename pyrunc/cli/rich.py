@@ -1,6 +1,6 @@
 """The command line's friendly way: click, fed from the table that ``pyrunc.cli.lean`` reads.
 
-Help, ``help``, ``--version``, completion, and the explanation of every mistake live here.  It reads what the
+Help, ``help``, ``--version``, and the explanation of every mistake live here.  It reads what the
 lean parser refused, from the start, and must agree with it on everything that the lean parser accepts
 (tests/callers/test_corpus.py).  Nothing else imports click; who imports this calls ``host.site.add`` first.
 """
@@ -10,16 +10,14 @@ from __future__ import annotations
 # ruff: noqa: ARG002  (the signatures of methods are click's)
 import difflib
 import os
-import posix
 import sys
 from contextlib import contextmanager
 
 import click
-from click.shell_completion import shell_complete
 
 from pyrunc.cli.commands import COMMANDS, GLOBAL, REPEATABLE, Command, Option
 from pyrunc.cli.failure import FAILED, Misuse
-from pyrunc.cli.lean import COMPLETION, Line
+from pyrunc.cli.lean import Line
 from pyrunc.cli.output import out
 from pyrunc.cli.parameters import canonical, identifier, parameter
 from pyrunc.runtime import version
@@ -35,11 +33,8 @@ UNKNOWN_COMMAND = 3  # runc's exit status for it
 
 
 def read(argv: list[str]) -> Line | int:
-    """Parse ``argv``; an exit status where it asked for help or completion.  Raises Misuse."""
+    """Parse ``argv``; an exit status where it asked for help.  Raises Misuse."""
     program = build()
-    instruction = posix.environ.get(COMPLETION)
-    if instruction is not None:
-        return shell_complete(program, {}, version.NAME, COMPLETION.decode(), instruction.decode())
     try:
         with program.make_context(version.NAME, list(argv)) as context:
             line: Line | int = program.invoke(context)

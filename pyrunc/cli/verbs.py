@@ -161,5 +161,5 @@ VERBS: dict[str, Callable[[Line], int]] = {
     **dict.fromkeys(("pause", "resume", "update", "events"), _resources),
     **dict.fromkeys(("diff", "commit"), _changes),
     **dict.fromkeys(("setup", "doctor"), _engines),
-    **dict.fromkeys(("list", "ps", "spec", "validate", "plan", "features"), _reports),
+    **dict.fromkeys(("list", "ps", "spec", "validate", "plan", "features", "completion", "explain"), _reports),
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyrunc.cli.manual import page
 from tests.support import programs
 from tests.support.command import Result, run
 
@@ -95,6 +96,7 @@ def test_the_wheel_has_what_runs_and_nothing_that_builds(wheel: Path) -> None:
         "pyrunc/native/pyrunc-init",
         "pyrunc/spec/_compiled.py",
         "pyrunc/schemas/config.json",
+        "pyrunc/errors.md",
     }
     assert wanted <= found
     assert {name for name in found if ".data/scripts/" in name} == {
@@ -103,7 +105,7 @@ def test_the_wheel_has_what_runs_and_nothing_that_builds(wheel: Path) -> None:
     extra = {
         name
         for name in found
-        if name.endswith((".c", ".h", ".pyc")) or "/build.py" in name or name.startswith(("tests", "bundles"))
+        if name.endswith((".c", ".h", ".pyc")) or "/build.py" in name or "/manual/" in name or name.startswith(("tests", "bundles"))
     }
     assert not extra
 
@@ -147,6 +149,26 @@ def test_an_editable_install_works_and_runs_the_source_tree(checkout: Path, tmp_
     edited = "import posix\ndef main(words):\n    posix.write(1, b'the source tree')\n    return 0\n"
     (tree / "pyrunc/cli/lean.py").write_text(edited)
     assert call(pyrunc, "state", "absent").stdout == "the source tree"
+
+
+def test_manual_pages_and_completions_are_where_programs_look_for_them(installed: Path) -> None:
+    share = installed.parents[1] / "share"
+    assert {path.name: path.read_text() for path in (share / "man/man8").iterdir()} == page.pages()
+    for shell, place in {
+        "bash": "bash-completion/completions/pyrunc",
+        "zsh": "zsh/site-functions/_pyrunc",
+        "fish": "fish/vendor_completions.d/pyrunc.fish",
+    }.items():
+        assert (share / place).read_text() == call(installed, "completion", shell).stdout
+    assert call(installed, "explain", "no-such-container").stdout.startswith("no-such-container\n")
+
+
+@pytest.mark.needs("man")
+def test_man_finds_the_pages_of_an_installation_on_the_path(installed: Path) -> None:
+    where = {"PATH": f"{installed.parent}:/usr/bin:/bin"}
+    for name in ("pyrunc", "pyrunc-create"):
+        assert run("man", "-w", name, env=where).stdout == f"{installed.parents[1]}/share/man/man8/{name}.8\n"
+    assert "pyrunc-create" in run("man", "pyrunc-create", env={**where, "MANPAGER": "cat", "MANWIDTH": "80"}).stdout
 
 
 @pytest.mark.needs("root", "static")

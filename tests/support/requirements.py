@@ -1,6 +1,7 @@
 """What a machine must have for a test: each name's probe, run at most once.
 
-A probe returns "" when the requirement is met, else the reason for the skip.  Nothing else lives here.
+A probe returns "" when the requirement is met, else the reason for the skip.  Tests say what they need by the marker
+``needs``, fixtures by ``demand``.  Nothing else lives here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support import compilers, programs
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ def _program(name: str) -> Probe:
 
 def _file(path: str, what: str) -> Probe:
     return lambda: "" if Path(path).exists() else what
+
+
+def _no_file(path: str, what: str) -> Probe:
+    return lambda: what if Path(path).exists() else ""
 
 
 def _root() -> str:
@@ -89,6 +96,14 @@ def _cgroup2() -> str:
         return "cgroup2 is not mounted"
     controllers = Path(point, "cgroup.controllers").read_text().split()
     return "" if "memory" in controllers else "cgroup2 has no memory controller here"
+
+
+def _hugetlb() -> str:
+    """With v1, the one controller that may be left to cgroup2."""
+    mounts = cgroup_mounts()
+    found = "hugetlb" not in mounts and "" in mounts
+    controllers = Path(mounts[""], "cgroup.controllers").read_text().split() if found else []
+    return "" if "hugetlb" in controllers else "there is no cgroup2 with hugetlb here"
 
 
 def _memory() -> str:
@@ -174,6 +189,23 @@ def _subids() -> str:
     return ""
 
 
+def _processors() -> str:
+    return "" if len(os.sched_getaffinity(0)) > 1 else "this machine has one processor"
+
+
+def _block_device() -> str:
+    return "" if any(Path("/sys/block").iterdir()) else "this machine has no block device"
+
+
+def _user_xattrs() -> str:
+    with tempfile.TemporaryDirectory(prefix="pyrunc-needs-") as folder:
+        try:
+            os.setxattr(folder, "user.needs", b"1")
+        except OSError as error:
+            return f"no user.* attributes in the temporary directory: {error.strerror}"
+    return ""
+
+
 def _x86_64() -> str:
     return "" if platform.machine() == "x86_64" else "needs x86-64"
 
@@ -206,22 +238,51 @@ PROBES: dict[str, Probe] = {
     "vm": _vm,
     "apparmor": _file("/sys/kernel/security/apparmor", "the kernel runs no AppArmor"),
     "selinux": _file("/sys/fs/selinux/enforce", "the kernel runs no SELinux"),
+    "no-apparmor": _no_file("/sys/kernel/security/apparmor", "the kernel runs AppArmor"),
+    "no-selinux": _no_file("/sys/fs/selinux/enforce", "the kernel runs SELinux"),
     "fuse": _file("/dev/fuse", "there is no /dev/fuse"),
+    "loop": _file("/dev/loop-control", "there is no /dev/loop-control"),
+    "hugetlb": _hugetlb,
+    "processors": _processors,
+    "block-device": _block_device,
+    "user-xattrs": _user_xattrs,
+    "seccomp-profile": _file("/usr/share/containers/seccomp.json", "the engines' seccomp profile is not installed"),
     **{
         name: _program(name)
         for name in (
             "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
             "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
             "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps", "git", "make",
-            "node", "java", "mkfs.ext4",
+            "node", "java", "mkfs.ext4", "bash", "zsh", "fish", "mandoc", "groff", "man",
         )
     },
 }  # fmt: skip
 
-#: Requirements that are facts about a kind of machine: PYRUNC_REQUIRE=all cannot ask for them.
-KINDS = frozenset(
-    {"user", "guest", "cgroup1", "cgroup2", "cap_sys_resource", "apparmor", "selinux", "fuse", "x86_64", "node", "java"}
-)
+#: Requirements that are facts about a kind of machine -> where they are met.  PYRUNC_REQUIRE=all asks for them only on
+#: the kind that is known to have them, the guest of ``./dev vm``: elsewhere their tests are skipped, and say where they
+#: run.
+KINDS = {
+    "user": "any login but root; ./dev vm has a suite of such tests",
+    "guest": "./dev vm",
+    "cgroup1": "a machine that was booted with cgroup v1",
+    "cgroup2": "./dev vm",
+    "hugetlb": "a machine that was booted with cgroup v1 without hugetlb, and ./dev vm",
+    "cap_sys_resource": "any root that was given it",
+    "apparmor": "a kernel that runs it",
+    "selinux": "a kernel that runs it",
+    "no-apparmor": "a kernel that runs none",
+    "no-selinux": "a kernel that runs none",
+    "fuse": "a machine with the device",
+    "loop": "a machine with the device",
+    "processors": "a machine with two",
+    "block-device": "a machine with a disk",
+    "user-xattrs": "Linux 6.6, or another file system",
+    "x86_64": "x86-64",
+    "node": "a machine with Node.js",
+    "java": "a machine with Java",
+}
+#: Those that the guest has.
+GUEST = frozenset({"guest", "cgroup2", "no-selinux", "processors", "block-device", "x86_64"})
 
 
 @cache
@@ -235,4 +296,16 @@ def unmet(name: str) -> str:
 def required(name: str) -> bool:
     """Does PYRUNC_REQUIRE (``all``, or names separated by commas) turn an unmet ``name`` into a failure?"""
     wanted = os.environ.get("PYRUNC_REQUIRE", "").replace(",", " ").split()
-    return name in wanted or ("all" in wanted and name not in KINDS)
+    of_all = name not in KINDS or (name in GUEST and not unmet("guest"))
+    return name in wanted or ("all" in wanted and of_all)
+
+
+def demand(*names: str) -> None:
+    """Skip the test visibly, or fail it where PYRUNC_REQUIRE says so, when a requirement is not met."""
+    for name in names:
+        reason = unmet(name)
+        if reason and required(name):
+            pytest.fail(f"needs {name}: {reason} (PYRUNC_REQUIRE)", pytrace=False)
+        if reason:
+            where = f"; met by: {KINDS[name]}" if name in KINDS else ""
+            pytest.skip(f"needs {name}: {reason}{where}")

@@ -1,8 +1,7 @@
-"""Help, version, completion, and the exact words for every mistake on the command line."""
+"""Help, version, and the exact words for every mistake on the command line."""
 
 from __future__ import annotations
 
-import posix
 import re
 
 import pytest
@@ -126,31 +125,6 @@ def test_a_mistake_behind_the_command_is_logged_where_the_global_options_say() -
     with pytest.raises(Misuse) as caught:
         rich.read(["--log", "L", "--bogus", "state"])
     assert caught.value.options is None
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("pyrunc sta", {"start", "state"}),
-        ("pyrunc create --no", {"--no-pivot", "--no-new-keyring"}),
-        ("pyrunc list --format ", {"table", "json"}),
-        ("pyrunc kill --", {"--all", "--help"}),
-        ("pyrunc --p", {"--private-tmp"}),
-        ("pyrunc --private-tmp sta", {"start", "state"}),
-        ("pyrunc --workspace cwd --ephemeral-rootfs dif", {"diff"}),
-        ("pyrunc commit --", {"--layer", "--help"}),
-        ("pyrunc diff --format ", {"text", "json"}),
-    ],
-)
-def test_the_shell_completes_commands_options_and_choices(
-    words: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(posix.environ, lean.COMPLETION, b"bash_complete")
-    monkeypatch.setenv("COMP_WORDS", words)
-    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
-    assert lean.read([]) == 0
-    lines = capfd.readouterr().out.splitlines()
-    assert {line.partition(",")[2] for line in lines} == expected
 
 
 def test_a_terminal_gets_bold_headings_unless_it_declines(monkeypatch: pytest.MonkeyPatch) -> None:
