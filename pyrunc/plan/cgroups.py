@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Controllers of cgroup2 that a container gets where it can have them, whatever its config says: what is reported of it
 #: comes from their files, and limits can be set later.
-_COMMON = ("cpu", "cpuset", "io", "memory", "pids")
+_COMMON = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 
 
 def create(b: Builder) -> None:
@@ -43,8 +43,10 @@ def create(b: Builder) -> None:
     else:
         for controller, mount in facts["mounts"].items():
             b.cgroups[controller] = mount.rstrip("/") + _path(b, controller)
+        # Where only a limit asks for a cgroup, it is the limit that cannot be had without.
+        where = f"linux.resources.{wanted[0]}" if wanted and not linux.get("cgroupsPath") and _is_rootless(b) else ""
         for directory in dict.fromkeys(b.cgroups.values()):
-            b.on_runtime("linux.cgroupsPath", "cgroup_create", directory)
+            b.on_runtime(where or "linux.cgroupsPath", "cgroup_create", directory)
     if "cpuset" in b.cgroups:
         _fill_cpusets(b, resources)
     _limits(b, resources if wanted else {})
@@ -64,9 +66,12 @@ def _wanted(resources: Resources) -> list[str]:
 
 def _optional(b: Builder) -> bool:
     """Without privilege and without a wish, a container has no cgroup of its own (as in runc)."""
-    rootless = b.facts["uid"] != 0 or not b.facts["initial_userns"]
     asked = b.request["cgroup_manager"] == "systemd" or (b.spec.get("linux") or {}).get("cgroupsPath")
-    return rootless and not asked
+    return _is_rootless(b) and not asked
+
+
+def _is_rootless(b: Builder) -> bool:
+    return b.facts["uid"] != 0 or not b.facts["initial_userns"]
 
 
 def _path(b: Builder, controller: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         version: int
         socket: str  # of the D-Bus that it is spoken to by; an abstract one begins with @
         control_group: str  # its own cgroup, below which all of its units are; "" or "/…"
+        bfq: bool  # the kernel has BFQ, for which systemd counts a weight of its own from IOWeight
 
     class Unit(TypedDict):
         """A container's unit, as the state keeps it."""

@@ -121,7 +121,8 @@ def _told(wanted: Resources, cgroups: Mapping[str, str], facts: HostFacts, unit:
     """
     from pyrunc.plan.systemd.properties import properties
 
-    found = properties(wanted, cgroups, facts["systemd"]["version"] if facts["systemd"] else 0)
+    assert facts["systemd"] is not None  # whoever changes a unit looks for it first
+    found = properties(wanted, cgroups, facts["systemd"])
     if not found:
         return []
     return [*found, Op("systemd_set", (unit["name"], unit["socket"]), "linux.resources"), *files]

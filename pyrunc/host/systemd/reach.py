@@ -6,6 +6,7 @@ import os
 
 from pyrunc.errors import HostError
 from pyrunc.host import files
+from pyrunc.host.cgroups import tree
 from pyrunc.host.systemd.bus import PRIVATE, Bus
 
 TYPE_CHECKING = False
@@ -36,8 +37,19 @@ def facts(*, rootless: bool) -> SystemdFacts:
                 "version": _version(str(bus.property("", "Manager", "Version"))),
                 "socket": path,
                 "control_group": str(bus.property("", "Manager", "ControlGroup")),
+                "bfq": has_bfq(),
             }
     raise HostError("; ".join(tried) or "there is no D-Bus", where="systemd", hint=_hint(user=user))
+
+
+def has_bfq(disks: str = "/sys/block") -> bool:
+    """Whether the kernel has BFQ: then each disk offers it as a scheduler, used or not, and cgroups have its files."""
+    try:
+        names = os.listdir(disks)
+    except FileNotFoundError:
+        return False
+    schedulers = [tree.read(f"{disks}/{name}/queue/scheduler") for name in names]
+    return any("bfq" in text.replace("[", " ").replace("]", " ").split() for text in schedulers)
 
 
 def _is_users(environment: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyrunc.plan.facts import SystemdFacts
     from pyrunc.spec.types import CPU, BlockIO, Memory, Resources
 
 _TOP = "linux.resources."
@@ -35,20 +36,21 @@ _PERCENT = _SECOND // 100
 _NUMBERS = {
     "memory.high": "MemoryHigh", "memory.low": "MemoryLow", "memory.max": "MemoryMax", "memory.min": "MemoryMin",
     "memory.swap.max": "MemorySwapMax", "memory.zswap.max": "MemoryZSwapMax", "pids.max": "TasksMax",
-    "cpu.weight": "CPUWeight", "io.weight": "IOWeight",
+    "cpu.weight": "CPUWeight",
 }  # fmt: skip
 #: Of these, which can be 0; systemd refuses it for the others.
 _FROM_ZERO = ("MemoryLow", "MemoryMin", "MemorySwapMax", "MemoryZSwapMax")
 _SETS = {"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}
+#: Before 250 systemd writes IOWeight to io.bfq.weight as it is (249 a tenth of it), before 243 not at all.
+_BFQ_SCALE_SINCE = 250
+#: A step of io.bfq.weight above its default of 100 is that many of IOWeight: up to 1000 the one, to 10000 the other.
+_BFQ_DEFAULT, _BFQ_STEP = 100, 11
 _SUFFIXES = {letter: 1 << (number + 1) * 10 for number, letter in enumerate("kmgtpe")}
 
 
-def properties(resources: Resources, cgroups: Mapping[str, str], version: int) -> list[Op]:
-    """Ops ``systemd_property``, one a property.
-
-    ``cgroups`` are the container's, by controller, ``""`` for cgroup2; ``version`` is systemd's.
-    """
-    found = _Properties(version)
+def properties(resources: Resources, cgroups: Mapping[str, str], systemd: SystemdFacts) -> list[Op]:
+    """Ops ``systemd_property``, one a property; ``cgroups`` are the container's, by controller, ``""`` for cgroup2."""
+    found = _Properties(systemd["version"], bfq=systemd["bfq"])
     if cgroups.keys() <= {""}:
         _memory(found, resources.get("memory") or {})
         _cpu(found, resources.get("cpu") or {})
@@ -63,10 +65,11 @@ def properties(resources: Resources, cgroups: Mapping[str, str], version: int) -
 class _Properties:
     """By name, since the last one counts, with the config's path that each is for."""
 
-    __slots__ = ("values", "version")
+    __slots__ = ("bfq", "values", "version")
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, *, bfq: bool) -> None:
         self.version = version
+        self.bfq = bfq
         self.values: dict[str, tuple[str, str]] = {}
 
     def number(self, field: str, name: str, value: int) -> None:
@@ -139,10 +142,21 @@ def _tasks(found: _Properties, resources: Resources) -> None:
 
 
 def _io(found: _Properties, io: BlockIO) -> None:
-    if io.get("weight"):
+    if not io.get("weight"):
+        return
+    if found.bfq:
+        _bfq_weight(found, "blockIO.weight", io["weight"])
+    else:
         from pyrunc.plan.resources.blockio import weight as io_weight
 
         found.number("blockIO.weight", "IOWeight", io_weight(io["weight"]))
+
+
+def _bfq_weight(found: _Properties, field: str, weight: int) -> None:
+    """The IOWeight of which systemd makes that io.bfq.weight, when it writes its default or this one."""
+    above = weight - _BFQ_DEFAULT
+    scaled = found.version >= _BFQ_SCALE_SINCE and above > 0
+    found.number(field, "IOWeight", _BFQ_DEFAULT + above * _BFQ_STEP if scaled else weight)
 
 
 def _unified(found: _Properties, files: Mapping[str, str]) -> None:
@@ -152,6 +166,8 @@ def _unified(found: _Properties, files: Mapping[str, str]) -> None:
         if file in _NUMBERS and value is not None:
             if value or _NUMBERS[file] in _FROM_ZERO:
                 found.number(field, _NUMBERS[file], value)
+        elif file in ("io.weight", "io.bfq.weight"):
+            _weight(found, field, file, text)
         elif file in _SETS:
             found.set(field, _SETS[file], text.strip())
         elif file == "cpu.idle" and value in (0, 1):
@@ -160,6 +176,19 @@ def _unified(found: _Properties, files: Mapping[str, str]) -> None:
             _max(found, field, words)
         elif file == "memory.oom.group" and value in (0, 1):
             found.text(field, "OOMPolicy", "'kill'" if value else "'continue'")
+
+
+def _weight(found: _Properties, field: str, file: str, text: str) -> None:
+    """``N`` or ``default N``; lines of devices are in the file alone.  io.weight is what IOWeight itself means."""
+    for line in text.splitlines():
+        words = line.split()
+        value = _number(words[-1]) if words[:-1] in ([], ["default"]) and words else None
+        if not value:
+            continue
+        if file == "io.weight":
+            found.number(field, "IOWeight", value)
+        elif found.bfq:
+            _bfq_weight(found, field, value)
 
 
 def _max(found: _Properties, field: str, words: list[str]) -> None:

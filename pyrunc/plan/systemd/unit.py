@@ -15,6 +15,7 @@ from pyrunc.plan.systemd.properties import properties
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.builder import Builder
+    from pyrunc.plan.facts import SystemdFacts
     from pyrunc.spec.types import Resources
 
 _WHERE = "linux.cgroupsPath"
@@ -38,7 +39,7 @@ def create(b: Builder, resources: Resources) -> None:
     below = facts["control_group"].rstrip("/") + names.expand(slice) + "/" + name
     for controller, mount in layout["mounts"].items():
         b.cgroups[controller] = mount.rstrip("/") + below
-    wanted = _properties(b, slice, resources, facts["version"])
+    wanted = _properties(b, slice, resources, facts)
     b.unit = {"name": name, "socket": facts["socket"], "description": str(wanted["Description"].args[1])}
     late = wanted.pop("TasksMax") if _one_task(wanted) else None
     b.runtime += wanted.values()
@@ -52,7 +53,7 @@ def create(b: Builder, resources: Resources) -> None:
         b.on_parent(late.where, "systemd_set", name, facts["socket"])
 
 
-def _properties(b: Builder, slice: str, resources: Resources, version: int) -> dict[str, Op]:
+def _properties(b: Builder, slice: str, resources: Resources, systemd: SystemdFacts) -> dict[str, Op]:
     """By name: what makes it a container's unit, what annotations say, and what linux.resources says, which counts
     most."""
     unified = b.facts["cgroup"]["mode"] == "v2"
@@ -70,7 +71,7 @@ def _properties(b: Builder, slice: str, resources: Resources, version: int) -> d
     ops = [Op("systemd_property", pair, _WHERE) for pair in usual.items()]
     annotated, problems = asked.properties(b.spec.get("annotations") or {})
     b.problems += problems
-    ops += [*annotated, *properties(resources, b.cgroups, version)]
+    ops += [*annotated, *properties(resources, b.cgroups, systemd)]
     if not unified and device_rules.possible(b.facts):
         from pyrunc.plan.systemd import devices
 

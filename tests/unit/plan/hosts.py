@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyrunc.plan.facts import HostFacts, Request
+    from pyrunc.plan.facts import HostFacts, Request, SystemdFacts
 
 ALL_CAPS = (1 << 41) - 1
 V1 = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
@@ -49,11 +49,14 @@ def user() -> HostFacts:
     return {**root_v2(), "uid": 1000, "gid": 1000, "caps": 0, "subuids": ids, "subgids": ids}
 
 
-def with_systemd(facts: HostFacts, *, user: bool = False, version: int = 252) -> HostFacts:
+def with_systemd(facts: HostFacts, *, user: bool = False, version: int = 252, bfq: bool = False) -> HostFacts:
     """The same where the systemd of the host, or of the user 1000, manages cgroups."""
     group = "/user.slice/user-1000.slice/user@1000.service" if user else ""
     socket = "/run/user/1000/bus" if user else "/run/dbus/system_bus_socket"
-    return {**facts, "systemd": {"user": user, "version": version, "socket": socket, "control_group": group}}
+    systemd: SystemdFacts = {
+        "user": user, "version": version, "socket": socket, "control_group": group, "bfq": bfq,
+    }  # fmt: skip
+    return {**facts, "systemd": systemd}
 
 
 def request(**changes: object) -> Request:

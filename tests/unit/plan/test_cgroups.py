@@ -36,10 +36,9 @@ def test_a_caller_at_the_top_of_cgroup2_has_its_containers_there() -> None:
 def test_cgroup2_gives_what_the_config_needs_and_the_usual_controllers_where_it_can() -> None:
     needed = ("memory", "pids"), ("linux.resources.memory.limit", "linux.resources.pids.limit")
     found = enabled(spec(linux__resources=LIMITED))
-    assert found == [("/sys/fs/cgroup/golden", "/sys/fs/cgroup", *needed, ("cpu", "cpuset", "io"))]
-    assert enabled(spec()) == [
-        ("/sys/fs/cgroup/golden", "/sys/fs/cgroup", (), (), ("cpu", "cpuset", "io", "memory", "pids"))
-    ]
+    assert found == [("/sys/fs/cgroup/golden", "/sys/fs/cgroup", *needed, ("cpu", "cpuset", "hugetlb", "io"))]
+    usual = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
+    assert enabled(spec()) == [("/sys/fs/cgroup/golden", "/sys/fs/cgroup", (), (), usual)]
     order = names(spec(linux__resources=LIMITED))
     assert order.index("cgroup_create") < order.index("cgroup_enable") < order.index("cgroup_write")
 

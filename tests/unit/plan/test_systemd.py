@@ -259,8 +259,10 @@ def test_without_systemd_these_annotations_mean_nothing() -> None:
 # --- resources
 
 
-def shown(resources: Any, cgroups: dict[str, str], version: int = 252) -> dict[str, str]:
-    ops: list[Op] = properties(resources, cgroups, version)
+def shown(resources: Any, cgroups: dict[str, str], version: int = 252, *, bfq: bool = False) -> dict[str, str]:
+    systemd = hosts.with_systemd(hosts.root_v2(), version=version, bfq=bfq)["systemd"]
+    assert systemd is not None
+    ops: list[Op] = properties(resources, cgroups, systemd)
     assert all(parse(str(op.args[1])) for op in ops)
     return {str(op.args[0]): str(op.args[1]).removeprefix("uint64 ") for op in ops}
 
@@ -308,12 +310,33 @@ NONE = str(INFINITY)
         ({"unified": {"cpuset.cpus": "1\n"}}, {"AllowedCPUs": "@ay [0x02]"}),
         ({"unified": {"io.weight": "50"}}, {"IOWeight": "50"}),
         ({"unified": {"io.weight": "8:0 50"}}, {}),
+        ({"unified": {"io.weight": "default 70\n8:0 50"}}, {"IOWeight": "70"}),
+        ({"unified": {"io.bfq.weight": "70"}}, {}),
         ({"unified": {"misc.max": "a 1", "cgroup.max.depth": "2"}}, {}),
         ({"memory": {"limit": 4096}, "unified": {"memory.max": "8192"}}, {"MemoryMax": "8192"}),
     ],
 )
 def test_a_resource_is_a_property_on_cgroup2(resources: Any, expected: dict[str, str]) -> None:
     assert shown(resources, V2) == expected
+
+
+@pytest.mark.parametrize("weight", [1, 10, 99, 100, 101, 200, 500, 999, 1000])
+@pytest.mark.parametrize("version", [243, 248, 250, 252, 257])
+def test_with_bfq_systemd_is_told_the_weight_of_which_it_makes_the_one_that_is_wanted(
+    weight: int, version: int
+) -> None:
+    for resources in (
+        {"blockIO": {"weight": weight}},
+        {"unified": {"io.bfq.weight": f"default {weight}\n8:0 5"}},
+    ):
+        told = int(shown(resources, V2, version, bfq=True)["IOWeight"])
+        assert 1 <= told <= 10000
+        assert (told if version < 250 else _bfq(told)) == weight
+
+
+def _bfq(weight: int) -> int:
+    """systemd's own conversion from 250 on: 1…100 stay, 100…10000 become 100…1000."""
+    return weight if weight <= 100 else 100 + (weight - 100) * 900 // 9900
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_what_is_over_with_the_write_is_not_put_back() -> None:
 
 
 def test_systemd_is_told_what_the_kernel_has_taken_and_the_files_are_written_again() -> None:
-    facts: Any = {**hosts.root_v2(), "systemd": {"version": 252}}
+    facts = hosts.with_systemd(hosts.root_v2())
     unit: Any = {"name": "box.scope", "socket": "/run/systemd/private", "description": "box"}
     in_force: Any = {"memory": {"limit": 1 << 26, "swap": 1 << 27}}
     given: Any = {"memory": {"limit": 1 << 25}, "pids": {"limit": 9}}
