@@ -101,14 +101,8 @@ def token() -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip visibly, or fail where PYRUNC_REQUIRE says so, when a requirement is not met."""
     for marker in item.iter_markers("needs"):
-        for name in marker.args:
-            reason = requirements.unmet(name)
-            if reason and requirements.required(name):
-                pytest.fail(f"needs {name}: {reason} (PYRUNC_REQUIRE)", pytrace=False)
-            if reason:
-                pytest.skip(f"needs {name}: {reason}")
+        requirements.demand(*marker.args)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 from typing import TYPE_CHECKING
@@ -29,13 +28,11 @@ def segments(path: Path) -> list[tuple[int, int]]:
     return [struct.unpack_from("<II", data, offset + size * n) for n in range(count)]
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("gcc", "clang")])
 @pytest.mark.parametrize("test", [False, True])
 def test_programs_are_small_static_and_free_of_warnings(
     builder: ModuleType, tmp_path: Path, compiler: str, test: bool
 ) -> None:
-    if not shutil.which(compiler):
-        pytest.skip(f"needs {compiler}")
     init = builder.build(tmp_path, cc=compiler, test=test, source=SOURCE)
     for path, limit in ((init, 64 << 10), (tmp_path / "pyrunc", 16 << 10)):
         assert path.stat().st_size <= limit

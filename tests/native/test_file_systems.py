@@ -27,6 +27,7 @@ from tests.native.driver import (
     rooted,
     shell,
 )
+from tests.support import programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,14 +167,11 @@ def test_mask_and_readonly_path_hide_and_protect(init: Path, rootfs: Path) -> No
     assert (rootfs / "file").read_text() == "secret"
 
 
-@pytest.mark.needs("root")
+@pytest.mark.needs("root", "busybox")
 @pytest.mark.parametrize("enter", [("pivot_root",), ("move_root", "{rootfs}"), ("chroot",)])
 def test_the_rootfs_becomes_the_root(init: Path, rootfs: Path, enter: tuple[str, ...]) -> None:
     (rootfs / "bin").mkdir()
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("needs busybox")
-    shutil.copy2(busybox, rootfs / "bin" / "busybox")
+    shutil.copy2(programs.busybox() or "", rootfs / "bin" / "busybox")
     op = tuple(part.format(rootfs=rootfs) for part in enter)
     program = (
         *rooted(rootfs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import pytest
 
 from tests.support import programs, requirements, residue
 from tests.support.command import run
+from tests.vm.debian import REPOSITORY
+from tests.vm.suite import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +36,30 @@ def test_requiring_all_does_not_ask_for_what_is_a_kind_of_machine(monkeypatch: p
     assert not requirements.required("podman")
 
 
+@pytest.mark.parametrize("here", [True, False])
+def test_what_the_guest_has_is_asked_for_there(here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYRUNC_REQUIRE", "all")
+    monkeypatch.setattr(requirements, "unmet", lambda name: "" if here and name == "guest" else "it is elsewhere")
+    assert requirements.required("cgroup2") == here
+    assert not requirements.required("cgroup1")
+
+
 def test_every_kind_is_a_known_requirement() -> None:
-    assert set(requirements.PROBES) >= requirements.KINDS
+    assert set(requirements.PROBES) >= requirements.KINDS.keys() >= requirements.GUEST
+
+
+def test_what_only_the_guest_can_run_is_in_one_of_its_suites() -> None:
+    """Elsewhere these tests are skipped, even with PYRUNC_REQUIRE=all."""
+    there = tuple(path for suite in SUITES.values() for path in suite.paths)
+    missing = []
+    for path in sorted((REPOSITORY / "tests").rglob("test_*.py")):
+        name = path.relative_to(REPOSITORY).as_posix()
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        needs = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "needs"]
+        words = {argument.value for call in needs for argument in call.args if isinstance(argument, ast.Constant)}
+        if words & {"guest", "cgroup2"} and not any(f"{name}/".startswith(f"{listed}/") for listed in there):
+            missing.append(name)
+    assert missing == []
 
 
 @pytest.mark.needs("static")

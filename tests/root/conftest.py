@@ -10,7 +10,7 @@ import pytest
 
 from tests.root.box import Box
 from tests.root.sandboxes import Sandboxes
-from tests.support.requirements import cgroup_mounts
+from tests.support.requirements import cgroup_mounts, demand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,11 +66,9 @@ def sandboxes(root: Path) -> Iterator[Sandboxes]:
 @pytest.fixture
 def with_hugetlb() -> Iterator[Path]:
     """The top of a cgroup2 that has the controller hugetlb, which may be enabled there: that is taken back."""
-    mounts = cgroup_mounts()
-    top = Path(mounts.get("", "/nowhere"))
-    if "hugetlb" in mounts or "hugetlb" not in _words(top / "cgroup.controllers"):
-        pytest.skip("this machine has no cgroup2 with hugetlb")
-    before = _words(top / "cgroup.subtree_control")
+    demand("hugetlb")
+    top = Path(cgroup_mounts()[""])
+    before = (top / "cgroup.subtree_control").read_text().split()
     yield top
     if "hugetlb" not in before:
         (top / "cgroup.subtree_control").write_text("-hugetlb")
@@ -85,7 +83,3 @@ def on_cgroup2(run_command: Callable[..., Result], pyrunc: Path, root: Path) -> 
         return run_command("unshare", "--mount", "--propagation", "private", "sh", "-c", text, status=status)
 
     return run
-
-
-def _words(path: Path) -> list[str]:
-    return path.read_text().split() if path.exists() else []

@@ -56,9 +56,8 @@ def test_the_io_priority(box: Box, name: str, number: int) -> None:
     assert box.sees()["ioprio"] == {"class": number, "priority": 5}
 
 
+@pytest.mark.needs("processors")
 def test_the_affinity_of_an_executed_process(sleeper: Box, tmp_path: Path) -> None:
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("this machine has one processor")
     process = {"user": {"uid": 0, "gid": 0}, "args": ["/bin/probe", "print=affinity"], "cwd": "/", "env": []}
     process["execCPUAffinity"] = {"initial": "0", "final": "1"}
     (tmp_path / "process.json").write_text(json.dumps(process))

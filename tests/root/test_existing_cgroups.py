@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.root.test_resources_v1 import MIB, directories, settings
-from tests.support.requirements import cgroup_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,46 +140,6 @@ def test_a_cgroup2_of_the_hybrid_layout(with_hugetlb: Path, box: Box, existing: 
     assert "takes no process" in said
     assert "put" not in said
     assert [(mine / name).read_text() for name in files] == before
-
-
-#: (file, before, wanted) on a cgroup2 with all controllers.
-UNIFIED = (
-    ("memory.max", "16777216", "max"),
-    ("memory.high", "9437184", "8388608"),
-    ("memory.swap.max", "0", "max"),
-    ("cpu.max", "1000 200000", "max 50000"),
-    ("cpu.weight", "33", "44"),
-    ("cpu.idle", "0", "1"),
-    ("cpuset.cpus", "0", ""),
-    ("pids.max", "7", "8"),
-    ("io.weight", "default 33", "default 44"),
-    ("cgroup.max.depth", "3", "max"),
-    ("cgroup.subtree_control", "", "+pids"),
-)
-
-
-@pytest.mark.needs("cgroup2")
-@pytest.mark.parametrize("idle", ["0", "1"])
-def test_all_files_of_cgroup2_say_what_they_said(idle: str, box: Box) -> None:
-    """The last one makes the cgroup one that takes no process, so that the creation fails."""
-    mine = Path(cgroup_mounts()[""], box.id)
-    mine.mkdir()
-    try:
-        rows = [row for row in UNIFIED if (mine / row[0]).exists()]
-        for name, value, _ in rows:
-            if value and (idle == "0" or name != "cpu.weight"):
-                (mine / name).write_text(idle if name == "cpu.idle" else value)
-        before = {name: (mine / name).read_text() for name, *_ in rows}
-        wanted = {name: value for name, _, value in rows if idle == "0" or name != "cpu.weight"}
-        box.bundle.edit(linux__cgroupsPath=f"/{box.id}", linux__resources={"unified": wanted})
-        if idle == "1":
-            box.bundle.edit(linux__resources__cpu={"shares": 512, "idle": 0})
-        said = box.create(status=1).stderr
-        assert "takes no process" in said
-        assert "put" not in said
-        assert {name: (mine / name).read_text() for name in before} == before
-    finally:
-        mine.rmdir()
 
 
 #: Attaches a filter to the cgroup2 $1 that refuses block devices: somebody else's.

@@ -53,13 +53,11 @@ WITH_ARGUMENTS = {41, 56, 102, 120, 135, 136, 140, 141, 258, 296, 359}
 ENOSYS = 0x00050026
 
 
-@pytest.mark.needs("root", "runc", "busybox", "libseccomp", "x86_64")
+@pytest.mark.needs("root", "runc", "busybox", "libseccomp", "x86_64", "seccomp-profile")
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_filter_answers_every_call_as_runcs_does(
     name: str, tmp_path: Path, runc: Path, bundle: Callable[..., Bundle], container_id: str
 ) -> None:
-    if not profile.PATH.exists():
-        pytest.skip(f"{profile.PATH} is not installed")
     config = PROFILES[name]()
     ours = seccomp.compile(config, str(tmp_path / "cache"), "x86_64")
     theirs = runcs_filter(runc, tmp_path, bundle(), container_id, config)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
-import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyrunc.plan.capabilities import CAPS
-from pyrunc.sandbox import profile, spec
+from pyrunc.sandbox import profile
 from tests.root.boxes import Boxes
 
 if TYPE_CHECKING:
@@ -162,9 +160,6 @@ public class Main {
 def test_everyday_programs_do_not_notice_the_filter(
     name: str, text: str, argv: tuple[str, ...], boxes: Boxes, tmp_path: Path
 ) -> None:
-    found = shutil.which(argv[0], path=spec.PATH)
-    if found is None or not os.path.realpath(found).startswith("/usr/"):
-        pytest.skip(f"{argv[0]} of this host is not in /usr")
     source = tmp_path / name
     source.write_text(text)
     source.chmod(0o644)

@@ -152,3 +152,42 @@ def seen(box: Box, resources: dict[str, Any]) -> dict[str, str]:
     """What create comes to, and the settings after it; nothing but that where it fails."""
     created(box, resources, status=None)
     return {"create": "done", **settings(box)} if box.exists() else {"create": "refused"}
+
+
+#: (file, before, wanted)
+CHANGED = (
+    ("memory.max", "16777216", "max"),
+    ("memory.high", "9437184", "8388608"),
+    ("memory.swap.max", "0", "max"),
+    ("cpu.max", "1000 200000", "max 50000"),
+    ("cpu.weight", "33", "44"),
+    ("cpu.idle", "0", "1"),
+    ("cpuset.cpus", "0", ""),
+    ("pids.max", "7", "8"),
+    ("io.weight", "default 33", "default 44"),
+    ("cgroup.max.depth", "3", "max"),
+    ("cgroup.subtree_control", "", "+pids"),
+)
+
+
+@pytest.mark.parametrize("idle", ["0", "1"])
+def test_all_files_of_cgroup2_say_what_they_said_after_a_creation_that_fails(idle: str, box: Box) -> None:
+    """The cgroup was there before; the last file makes it one that takes no process."""
+    mine = directory(box)
+    mine.mkdir()
+    try:
+        rows = [row for row in CHANGED if (mine / row[0]).exists()]
+        for name, value, _ in rows:
+            if value and (idle == "0" or name != "cpu.weight"):
+                (mine / name).write_text(idle if name == "cpu.idle" else value)
+        before = {name: (mine / name).read_text() for name, *_ in rows}
+        wanted = {name: value for name, _, value in rows if idle == "0" or name != "cpu.weight"}
+        box.bundle.edit(linux__cgroupsPath=f"/{box.id}", linux__resources={"unified": wanted})
+        if idle == "1":
+            box.bundle.edit(linux__resources__cpu={"shares": 512, "idle": 0})
+        said = box.create(status=1).stderr
+        assert "takes no process" in said
+        assert "put" not in said
+        assert {name: (mine / name).read_text() for name in before} == before
+    finally:
+        mine.rmdir()

@@ -16,7 +16,7 @@ from tests.scenarios import by_containerd, by_hand, by_podman, from_python
 from tests.scenarios.containerd import IMAGE, Containerd
 from tests.scenarios.task import MARK, USER
 from tests.support.bundles import make_rootfs
-from tests.support.requirements import required, unmet
+from tests.support.requirements import demand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,12 +79,7 @@ def rootfs(tmp_path: Path) -> Path:
 def caller(
     request: pytest.FixtureRequest, runtime: str, rootfs: Path, root: Path, tmp_path: Path, ids: Callable[[], str]
 ) -> Iterator[Caller]:
-    for name in _NEEDS.get(request.param, ()):
-        reason = unmet(name)
-        if reason and required(name):
-            pytest.fail(f"needs {name}: {reason} (PYRUNC_REQUIRE)", pytrace=False)
-        if reason:
-            pytest.skip(f"needs {name}: {reason}")
+    demand(*_NEEDS.get(request.param, ()))
     if request.param == "by hand":
         yield by_hand.Caller(Path(runtime), root, rootfs, tmp_path, ids)  # ids cleans up
         return

@@ -31,6 +31,16 @@ def _program(name: str) -> Probe:
     return lambda: "" if shutil.which(name, path=programs.PATH) else f"{name} is not installed"
 
 
+def _in_usr(name: str) -> Probe:
+    """What sandboxes of tests have, too: they see the host's /usr."""
+
+    def probe() -> str:
+        found = shutil.which(name, path=programs.PATH)
+        return "" if found and os.path.realpath(found).startswith("/usr/") else f"{name} is not installed in /usr"
+
+    return probe
+
+
 def _file(path: str, what: str) -> Probe:
     return lambda: "" if Path(path).exists() else what
 
@@ -247,13 +257,15 @@ PROBES: dict[str, Probe] = {
     "block-device": _block_device,
     "user-xattrs": _user_xattrs,
     "seccomp-profile": _file("/usr/share/containers/seccomp.json", "the engines' seccomp profile is not installed"),
+    "node": _in_usr("node"),
+    "java": _in_usr("java"),
     **{
         name: _program(name)
         for name in (
             "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
             "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
             "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps", "git", "make",
-            "node", "java", "mkfs.ext4", "bash", "zsh", "fish", "mandoc", "groff", "man",
+            "mkfs.ext4", "bash", "zsh", "fish", "mandoc", "groff", "man",
         )
     },
 }  # fmt: skip
