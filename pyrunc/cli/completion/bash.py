@@ -42,8 +42,10 @@ _pyrunc_offer() {
         directories) mapfile -t found < <(compgen -d -- "$current") ;;
         programs) mapfile -t found < <(compgen -c -- "$current") ;;
         ids)
-            kind=$("$program" ${root:+--root="$root"} list --quiet 2>/dev/null)
-            mapfile -t found < <(compgen -W "$kind" -- "$current")
+            # Not through compgen -W, which would expand what it is given.
+            while IFS= read -r word; do
+                [[ $word == "$current"* ]] && found+=("$word")
+            done < <("$program" ${root:+--root="$root"} list --quiet 2>/dev/null)
             ;;
     esac
     case $kind in files | directories) compopt -o filenames 2>/dev/null ;; esac

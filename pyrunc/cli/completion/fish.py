@@ -62,7 +62,7 @@ function __pyrunc
         if test -n "$pending"
             test "$pending" = /root; and set root $word
             set pending ''
-        else if test $over = 0 -a "$word" = --
+        else if test $over = 0; and string match -q -- -- $word
             set over 1
         else if test $over = 0; and string match -q -- '-?*' $word
             set -l name (string replace -r -- '^--?' '' $word)

@@ -72,6 +72,8 @@ def arguments(row: Command) -> list[str]:
         bare = word.strip("[]").removesuffix("...")
         if bare == "signal":
             found.append(SIGNALS)
+        elif bare == "command" and found:
+            break  # what can be run in a container is not known here
         elif bare in KINDS or re.fullmatch(r"[a-z]+(\|[a-z]+)+", bare):
             found.append(_offer(bare))
         else:
