@@ -33,18 +33,32 @@ def facts() -> HostFacts:
     layout = _layout
     if layout is None or layout[:2] != (mountinfo, membership):
         _layout = layout = (mountinfo, membership, cgroup_facts(mountinfo, membership))
+    initial = read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
     return {
         "uid": uid,
         "gid": gid,
         "caps": caps,
         "bounding": bounding,
-        "initial_userns": read("/proc/self/uid_map").split() == ["0", "0", "4294967295"],
+        "initial_userns": initial,
         "subuids": subids("/etc/subuid", uid) if uid else (),
         "subgids": subids("/etc/subgid", uid) if uid else (),
         "cgroup": layout[2],
+        "delegated": (uid != 0 or not initial) and _is_delegated(layout[2]),
         "systemd": None,
         **_kernel,
     }
+
+
+def _is_delegated(layout: CgroupFacts) -> bool:
+    """cgroups(7) "Cgroups delegation": to move needs the right to write to the cgroup.procs above both cgroups."""
+    above = beside(layout) if layout["mode"] == "v2" else ""
+    return bool(above) and posix.access(above, posix.W_OK) and posix.access(above + "/cgroup.procs", posix.W_OK)
+
+
+def beside(layout: CgroupFacts) -> str:
+    """The directory of cgroup2 in which that of this process lies; of the top it is that itself."""
+    mount, own = layout["mounts"][""].rstrip("/"), layout["own"][""]
+    return mount if own == "/" else files.parent(mount + own)
 
 
 def rights() -> tuple[int, int, int, int]:

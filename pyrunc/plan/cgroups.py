@@ -65,9 +65,9 @@ def _wanted(resources: Resources) -> list[str]:
 
 
 def _optional(b: Builder) -> bool:
-    """Without privilege and without a wish, a container has no cgroup of its own (as in runc)."""
+    """Without privilege and without a wish, a container has a cgroup of its own where that can be (as in runc)."""
     asked = b.request["cgroup_manager"] == "systemd" or (b.spec.get("linux") or {}).get("cgroupsPath")
-    return _is_rootless(b) and not asked
+    return _is_rootless(b) and not asked and not b.facts["delegated"]
 
 
 def _is_rootless(b: Builder) -> bool:

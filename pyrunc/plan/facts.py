@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         subuids: tuple[tuple[int, int], ...]  # (first, count) of /etc/subuid for this user; () for root
         subgids: tuple[tuple[int, int], ...]
         cgroup: CgroupFacts
+        delegated: bool  # without privilege: cgroup2 lets this process make cgroups beside its own, and be moved there
         systemd: SystemdFacts | None  # looked for only where it manages the cgroups
 
     class Layer(TypedDict):

@@ -33,6 +33,7 @@ ANY_HOST: HostFacts = {
     "namespaces": tuple(file for _, file in NAMESPACES.values()),
     "subuids": (),
     "subgids": (),
+    "delegated": False,
     "systemd": None,
     "cgroup": {"mode": "v2", "mounts": {"": "/sys/fs/cgroup"}, "own": {"": "/"}},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from pyrunc.host import files
+from pyrunc.host import probe
 from pyrunc.host.cgroups import controllers
 from pyrunc.runtime import repeated
 
@@ -15,15 +15,13 @@ _COUNTED_APART = (5, 14)
 def limited(names: tuple[str, ...]) -> frozenset[str]:
     """Of these cgroup controllers, those that a new box of this program can have."""
     facts = repeated.facts()
-    if facts["uid"] != 0 or not facts["initial_userns"]:
-        return frozenset()
     layout = facts["cgroup"]
+    if (facts["uid"] != 0 or not facts["initial_userns"]) and not facts["delegated"]:
+        return frozenset()
     if layout["mode"] != "v2":
         return frozenset(names) & frozenset(layout["mounts"])
-    mount = layout["mounts"][""].rstrip("/")
-    own = layout["own"].get("", "/")
     # A box's cgroup lies beside that of this program.
-    above = mount if own == "/" else files.parent(mount + own)
+    above, mount = probe.beside(layout), layout["mounts"][""].rstrip("/")
     return frozenset(name for name in names if controllers.obtainable(above, mount, name))
 
 

@@ -22,6 +22,9 @@ _HINTS = {
     errno.EOPNOTSUPP: "this kernel or device does not do it",
 }
 
+_ASK = "the cgroup is not delegated to this user, for whom the cgroup manager systemd could make one"
+_CREATE_HINTS = {**_HINTS, errno.EACCES: _ASK, errno.EPERM: _ASK}
+
 
 def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> bool:
     """mkdir -p; what was really made is appended to ``created``, parents first.  False if ``path`` was there before.
@@ -46,7 +49,7 @@ def create(path: str, created: list[str], where: str, *, cloner: int = 0) -> boo
             continue
         except OSError as error:
             what = f"mkdir {directory}"
-            raise failure.op_failed(error, what, op="cgroup_create", where=where, hints=_HINTS) from error
+            raise failure.op_failed(error, what, op="cgroup_create", where=where, hints=_CREATE_HINTS) from error
         created.append(directory)
     return path in created
 

@@ -28,6 +28,7 @@ def root_v2() -> HostFacts:
         "namespaces": NAMESPACES,
         "subuids": (),
         "subgids": (),
+        "delegated": False,
         "systemd": None,
         "cgroup": {"mode": "v2", "mounts": {"": "/sys/fs/cgroup"}, "own": {"": "/user.slice"}},
     }
