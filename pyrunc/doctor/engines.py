@@ -49,7 +49,7 @@ def _podman(wish: Wish) -> Known:
         known.default = engine.get("runtime", known.default)
         manager = engine.get("cgroup_manager")
         known.systemd = manager == "systemd" if manager else known.systemd
-        listed = engine.get("runtime_supports_nocgroups")
+        listed = engine.get("runtime_supports_nocgroup")
         if isinstance(listed, list):
             known.notes = [] if NAME in listed else [f"{path} says that {NAME} cannot do without cgroups"]
     return known

@@ -83,7 +83,7 @@ def plan(engine: str, wish: Wish, *, remove: bool = False) -> Change:
 def notes(engine: str, wish: Wish, change: Change, *, remove: bool) -> list[str]:
     """What remains to be done by hand after the change, in sentences."""
     module = ENGINES[engine]
-    found: list[str] = [module.reload(wish)]
+    found: list[str] = [module.reload(wish, change.before or "", change.after or "")]
     if remove:
         return found
     if module is containerd and containerd.disabled(toml.parse(change.after or "", change.path)):

@@ -187,7 +187,7 @@ def _imports(data: dict[str, Any], where: str, wish: Wish) -> list[str]:
     return found
 
 
-def reload(wish: Wish) -> str:
+def reload(wish: Wish, before: str, after: str) -> str:  # noqa: ARG001
     daemon = "systemctl --user restart containerd" if wish.home else "systemctl restart containerd"
     return f"to make containerd read it, while its containers go on: {daemon}"
 

@@ -39,7 +39,7 @@ def within(text: str | None, where: str, wish: Wish) -> str:
     return toml.appended(text, where, lines, {"crio": {"runtime": runtime}})
 
 
-def reload(wish: Wish) -> str:  # noqa: ARG001
+def reload(wish: Wish, before: str, after: str) -> str:  # noqa: ARG001
     return "to make CRI-O read it, while its containers go on: systemctl restart crio"
 
 

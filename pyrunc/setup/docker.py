@@ -133,9 +133,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def reload(wish: Wish) -> str:
-    daemon = "systemctl --user reload docker" if wish.home else "systemctl reload docker"
-    return f"to make dockerd read it, while its containers go on: {daemon}"
+def reload(wish: Wish, before: str, after: str) -> str:
+    """dockerd forgets nothing when it reloads: a member that is gone keeps its last value."""
+    systemctl = "systemctl --user" if wish.home else "systemctl"
+    if parse(before, "").keys() - parse(after, "").keys():
+        return f"to make dockerd forget it: {systemctl} restart docker, which ends its containers but with live-restore"
+    return f"to make dockerd read it, while its containers go on: {systemctl} reload docker"
 
 
 def use(wish: Wish) -> list[str]:

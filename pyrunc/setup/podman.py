@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 FILE = "containers/containers.conf.d/50-pyrunc.conf"
 
+_NO_CGROUPS = ("crun", "crun-vm", "krun", "ocijail")
 #: podman looks only at the name of a runtime to know what it can do.  Its own defaults, of all its versions.
+#: containers.conf(5) says nocgroups, and podman's code reads nocgroup; what it does not know it passes over.
 LISTS = {
     "runtime_supports_json": ("crun", "crun-vm", "runc", "kata", "runsc", "youki", "krun", "ocijail"),
-    "runtime_supports_nocgroups": ("crun", "crun-vm", "krun", "ocijail"),
+    "runtime_supports_nocgroup": _NO_CGROUPS,
+    "runtime_supports_nocgroups": _NO_CGROUPS,
 }
 _OWN = (("engine", "runtimes", NAME), ("engine", "runtime"), *(("engine", name) for name in LISTS))
 
@@ -92,7 +95,7 @@ def before(paths: list[str], where: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def reload(wish: Wish) -> str:  # noqa: ARG001
+def reload(wish: Wish, before: str, after: str) -> str:  # noqa: ARG001
     return "podman reads it when it starts next; only a podman service that runs must be restarted"
 
 
