@@ -73,25 +73,25 @@ class Bus:
 
     def _authenticate(self) -> None:
         """By what the kernel says of the sender.  A uid would be wrong in a user namespace, where those of the other
-        side are not ours."""
-        self._socket.sendall(b"\0AUTH EXTERNAL\r\n")
-        line = self._line()
-        if line == b"DATA":
-            self._socket.sendall(b"DATA\r\n")
-            line = self._line()
-        if not line.startswith(b"OK "):
-            raise HostError(f"the D-Bus does not accept this user: {line.decode('ascii', 'replace')}", where=self.path)
-        self._socket.sendall(b"BEGIN\r\n")
+        side are not ours.
 
-    def _line(self) -> bytes:
-        """Nothing is sent behind it before we answer."""
-        line = b""
-        while not line.endswith(b"\r\n"):
+        All lines at once: of a message that systemd's own socket reads together with BEGIN, as it may when systemd is
+        busy, it takes no notice until more comes.
+        """
+        self._socket.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")
+        answers = b""
+        while True:
             part = self._socket.recv(_LINE)
-            line += part
-            if not part or len(line) > _LINE:
+            answers += part
+            # An empty challenge is answered by the empty DATA; nothing comes behind the line after that.
+            line = answers.removeprefix(b"DATA\r\n")
+            if line.endswith(b"\r\n"):
+                break
+            if not part or len(answers) > _LINE:
                 raise HostError("is no D-Bus", where=self.path)
-        return line[:-2]
+        if not line.startswith(b"OK "):
+            said = line.split(b"\r\n")[0].decode("ascii", "replace")
+            raise HostError(f"the D-Bus does not accept this user: {said}", where=self.path)
 
     def manager(self, method: str, signature: str = "", *body: object) -> tuple[Any, ...]:
         """Call a method of systemd's manager; raises Refused with its error."""

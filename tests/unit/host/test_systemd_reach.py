@@ -105,6 +105,29 @@ def test_what_is_no_bus_is_an_error_with_the_socket(
     assert any(word in str(error.value) for word in words)
 
 
+def test_all_of_the_authentication_comes_before_the_answer(tmp_path: Path) -> None:
+    """As systemd's own socket may not look at a message that it read together with BEGIN."""
+    path = str(tmp_path / "socket")
+    seen = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen(1)
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                while not b"".join(seen).endswith(b"BEGIN\r\n"):
+                    seen.append(connection.recv(1))
+                connection.sendall(b"DATA\r\nOK 0\r")
+                connection.sendall(b"\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(HostError, match=r"the D-Bus has closed the connection|gone"):
+            bus.Bus(path)
+        thread.join(10)
+    assert b"".join(seen) == b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
+
+
 def test_a_socket_that_is_not_there_is_named() -> None:
     with pytest.raises(HostError) as error:
         bus.Bus("/no/such/socket")
