@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 
 from pyrunc.host import child, probe
 
@@ -46,12 +47,14 @@ class Machine:
 
     def version(self, path: str) -> str | None:
         """The first number with dots that ``PATH --version`` prints, None where it prints none."""
-        names = ("PATH", "HOME", "XDG_RUNTIME_DIR")
-        given = [f"{name}={self.environment[name]}" for name in names if name in self.environment]
-        try:
-            ended = child.run(path, (path, "--version"), given, timeout=PATIENCE)
-        except OSError:
-            return None
+        # podman makes directories below HOME and XDG_RUNTIME_DIR before it tells anything.
+        with tempfile.TemporaryDirectory(prefix="pyrunc-doctor-") as place:
+            given = [f"{name}={place}" for name in ("HOME", "XDG_RUNTIME_DIR", "TMPDIR")]
+            given.append(f"PATH={self.environment.get('PATH', '')}")
+            try:
+                ended = child.run(path, (path, "--version"), given, timeout=PATIENCE)
+            except OSError:
+                return None
         number = re.search(r"\d+\.\d+[^\s,]*", ended.stdout)
         return number[0] if number and not ended.timed_out and ended.code == 0 else None
 

@@ -100,4 +100,21 @@ def reload(wish: Wish, before: str, after: str) -> str:  # noqa: ARG001
 
 
 def use(wish: Wish) -> list[str]:
-    return [f"to use it: {'podman run' if wish.default else f'podman --runtime {NAME} run'} IMAGE"]
+    found = [f"to use it: {'podman run' if wish.default else f'podman --runtime {NAME} run'} IMAGE"]
+    found += [f"{name} is read later and has another {keys}: that counts" for name, keys in overruled(wish)]
+    if "CONTAINERS_CONF" in os.environ:
+        found.append("CONTAINERS_CONF is set here: as long as it is, podman reads that file instead of all others")
+    return found
+
+
+def overruled(wish: Wish) -> list[tuple[str, str]]:
+    """The files that are read behind ours, and what of ours they set, too."""
+    own = path(wish)
+    read = files(wish)
+    found = []
+    for name in read[read.index(own) + 1 :] if own in read else ():
+        engine = toml.at(toml.parse(file.read(name) or "", name), "engine") or {}
+        keys = [key for key in (*LISTS, *(["runtime"] if wish.default else [])) if key in engine]
+        if keys:
+            found.append((name, " and ".join(keys)))
+    return found

@@ -187,6 +187,17 @@ def test_podman_gets_the_lists_that_are_in_force_with_our_name(system: System) -
     assert "runtime" not in engine
 
 
+def test_files_that_podman_reads_later_are_told(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONTAINERS_CONF", raising=False)
+    later = system.path / "etc/containers/containers.conf.d/60-later.conf"
+    later.parent.mkdir(parents=True)
+    later.write_text("[engine]\nruntime = 'crun'\n")
+    assert "is read later" not in system.done("podman")
+    assert f"{later} is read later and has another runtime: that counts" in system.done("podman", "--default")
+    monkeypatch.setenv("CONTAINERS_CONF", "/x")
+    assert "CONTAINERS_CONF is set here" in system.done("podman")
+
+
 def section(system: System, plugin: str = PLUGIN) -> Any:
     return toml(system.file("containerd"))["plugins"][plugin]["containerd"]
 
