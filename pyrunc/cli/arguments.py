@@ -45,12 +45,19 @@ def creation(line: Line) -> dict[str, Any]:
             no_pivot=given["no-pivot"],
             no_new_keyring=given["no-new-keyring"],
             preserve_fds=given["preserve-fds"],
+            notify_socket=notify_socket(),
             **planning(line),
         ),
         "pid_file": given["pid-file"],
         "pidfd_socket": given["pidfd-socket"],
         "warn": warner(line),
     }
+
+
+def notify_socket() -> str | None:
+    """Of the service manager that waits for us (sd_notify(3))."""
+    found = posix.environ.get(b"NOTIFY_SOCKET")
+    return found.decode("utf-8", "surrogateescape") if found else None
 
 
 def planning(line: Line) -> dict[str, Any]:
@@ -111,15 +118,10 @@ def process(path: Value) -> Process | None:
             data = file.read()
     except OSError as error:
         raise HostError(reason(error), where=f"--process {name}") from None
+    from pyrunc.runtime import bundle
     from pyrunc.spec.load import load_process
 
-    try:
-        return load_process(data, name)
-    except ModuleNotFoundError:  # of the wrong shape: jsonschema lists how
-        from pyrunc.host import site
-
-        site.add()
-        return load_process(data, name)
+    return bundle.loaded(load_process, data, name)
 
 
 def user(text: Value) -> tuple[int, int | None] | None:

@@ -14,9 +14,14 @@ from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from pyrunc.plan.facts import HostFacts, Request
     from pyrunc.spec.isolation import Isolation
     from pyrunc.spec.types import Spec
+
+    T = TypeVar("T")
 
 
 def read(bundle: str) -> bytes:
@@ -53,19 +58,20 @@ def load(bundle: str) -> tuple[Spec, bytes]:
     data = read(bundle)
     valid = _valid
     if valid is None or valid[0] != data:
-        _valid = valid = (data, _parse(data))
+        _valid = valid = (data, loaded(load_spec, data))
     return valid[1], data
 
 
-def _parse(data: bytes) -> Spec:
+def loaded(load: Callable[..., T], data: bytes, *name: str) -> T:
+    """What a function of spec.load returns."""
     try:
-        return load_spec(data)
+        return load(data, *name)
     except ModuleNotFoundError:
-        # A config of the wrong shape: the library that lists all that is wrong is not on the lean path.
+        # Of the wrong shape: the library that lists all that is wrong is not on the lean path.
         from pyrunc.host import site
 
         site.add()
-        return load_spec(data)
+        return load(data, *name)
 
 
 def request(

@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 
 def read(data: bytes, name: str) -> Resources:
     """linux.resources from JSON; SpecError with every violation."""
-    try:
-        return load_resources(data, name)
-    except ModuleNotFoundError:  # of the wrong shape: jsonschema lists how
-        from pyrunc.host import site
-
-        site.add()
-        return load_resources(data, name)
+    return bundles.loaded(load_resources, data, name)
 
 
 def update(root: str, id: str, given: Resources, *, warn: Callable[[str], None]) -> None:

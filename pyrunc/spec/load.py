@@ -11,6 +11,7 @@ from pyrunc.spec import _compiled, checks, jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from pyrunc.spec.types import Process, Resources, Spec
@@ -31,40 +32,22 @@ def load_spec(data: bytes, name: str = "config.json") -> Spec:
     does not have on its path: then this raises ModuleNotFoundError, and the caller tries again with it.
     """
     spec = parse(data, name)
-    try:
-        _compiled.validate_config(spec)
-    except _compiled.Refused:
-        from pyrunc.spec import shape
-
-        _refuse_shape(spec, shape.violations(spec), checks.check_spec)
-    _refuse_any(spec, checks.check_spec(spec), data)
+    _check(data, spec, _compiled.validate_config, checks.check_spec)
     return spec  # type: ignore[return-value]
 
 
 def load_process(data: bytes, name: str = "process.json") -> Process:
     """The same for the file of ``exec --process``; its paths have no ``process.`` in front."""
     process = parse(data, name)
-    try:
-        _compiled.validate_process(process)
-    except _compiled.Refused:
-        from pyrunc.spec import shape
-
-        _refuse_shape(process, shape.process_violations(process), checks.check_process)
-    _refuse_any(process, checks.check_process(process), data)
+    _check(data, process, _compiled.validate_process, checks.check_process, "Process")
     return process  # type: ignore[return-value]
 
 
 def load_resources(data: bytes, name: str = "resources.json") -> Resources:
     """The same for linux.resources alone, as update takes it; the paths are those of config.json."""
     resources = parse(data, name)
-    document = {"linux": {"resources": resources}}
-    try:
-        _compiled.validate_resources(resources)
-    except _compiled.Refused:
-        from pyrunc.spec import shape
-
-        _refuse_shape(document, shape.resources_violations(resources), checks.check_resources_alone)
-    _refuse_any(document, checks.check_resources_alone(document), data)
+    place = ("linux", "resources")
+    _check(data, resources, _compiled.validate_resources, checks.check_resources_alone, "Resources", place)
     return resources  # type: ignore[return-value]
 
 
@@ -73,17 +56,36 @@ def load_value(spec: object) -> Spec:
     return load_spec(jsontext.dumps(spec).encode("utf-8", "surrogatepass"))
 
 
-def _refuse_any(document: dict[str, Any], found: list[Violation], data: bytes) -> None:
+def _check(
+    data: bytes,
+    value: Any,
+    validate: Callable[[Any], object],
+    rules: Callable[..., list[Violation]],
+    definition: str = "",
+    place: tuple[str, ...] = (),
+) -> None:
+    """SpecError unless the value, which was parsed from ``data``, has its shape and keeps the rules.
+
+    ``definition`` is the shape's name in schemas/config.json; ``place`` is where in config.json it stands, if the rules
+    want to see it there.
+    """
+    document = value
+    for key in reversed(place):
+        document = {key: document}
+    try:
+        validate(value)
+    except _compiled.Refused:
+        from pyrunc.spec import shape
+
+        found = shape.violations(value, definition, place)
+        found += rules(document, [violation.path for violation in found])
+        _refuse(document, [*found, *checks.check_characters(document)])
+    found = rules(document)
     # Control characters stand in JSON text only as an escape, and surrogates in UTF-8 likewise.
     if b"\\u" in data:
         found.extend(checks.check_characters(document))
     if found:
         _refuse(document, found)
-
-
-def _refuse_shape(document: dict[str, Any], found: list[Violation], rules: Any) -> NoReturn:
-    found = found + rules(document, [violation.path for violation in found])
-    _refuse(document, [*found, *checks.check_characters(document)])
 
 
 def _refuse(document: dict[str, Any], found: list[Violation]) -> NoReturn:

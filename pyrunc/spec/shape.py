@@ -24,36 +24,25 @@ if TYPE_CHECKING:
         absolute_path: Sequence[str | int]
 
 
-def violations(config: object) -> list[Violation]:
-    """All violations of a config's shape, in no order, some of them twice.  Needs the package jsonschema."""
-    return _violations(config, "")
+def violations(document: object, definition: str = "", place: tuple[str, ...] = ()) -> list[Violation]:
+    """All violations of the shape of a config, in no order, some of them twice.  Needs the package jsonschema.
 
-
-def process_violations(process: object) -> list[Violation]:
-    """The same for the process object of ``exec --process``."""
-    return _violations(process, "#/definitions/Process")
-
-
-def resources_violations(resources: object) -> list[Violation]:
-    """The same for linux.resources alone; the paths are those of config.json."""
-    return [Violation(f"linux.resources.{found.path}", found.reason) for found in
-            _violations(resources, "#/definitions/Resources")]  # fmt: skip
-
-
-def _violations(document: object, pointer: str) -> list[Violation]:
+    Of a part of one, ``definition`` is its name in the schema, and ``place`` begins the paths.
+    """
     import jsonschema
 
     schema = jsontext.loads(_compiled.SCHEMA.encode(), "schemas/config.json")
-    if pointer:
+    if definition:
+        pointer = f"#/definitions/{definition}"
         schema = {"$schema": schema["$schema"], "$ref": pointer, "definitions": schema["definitions"]}
     found: list[Violation] = []
     for error in jsonschema.Draft4Validator(schema).iter_errors(document):
-        found.extend(_worded(error))
+        found.extend(_worded(error, place))
     return found
 
 
-def _worded(error: ValidationError) -> Iterator[Violation]:
-    path = paths.join_all(error.absolute_path)
+def _worded(error: ValidationError, place: tuple[str, ...]) -> Iterator[Violation]:
+    path = paths.join_all((*place, *error.absolute_path))
     if error.validator == "required":
         # one error per missing key, each of which tells which one only in prose
         for key in error.validator_value:
