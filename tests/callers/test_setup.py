@@ -148,6 +148,29 @@ def test_podman_of_a_user_reads_the_users_own_file(machine: Machine) -> None:
     assert "root's podman reads the configuration of the system" in machine.setup("podman", "--user", status=1)
 
 
+@pytest.mark.needs("root", "buildah", "runc", "busybox", "nsenter")
+def test_buildah_finds_it_by_its_name(machine: Machine) -> None:
+    machine.write("/etc/containers/containers.conf", CONTAINERS_CONF)
+    machine.write("/run/pyrunc", f'#!/bin/sh\necho "$@" >>/run/asked\nexec {machine.pyrunc} "$@"\n')
+    machine.run("chmod", "755", "/run/pyrunc")
+    buildah = ["buildah", "--storage-driver", "vfs", "--root", f"{machine.directory}/root", "--runroot", "/run/storage"]
+    container = machine.run(*buildah, "from", "scratch").strip()
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    machine.run(*buildah, "copy", container, busybox, "/bin/busybox")
+    run = [*buildah, "run", "--isolation", "oci"]
+    command = [container, "/bin/busybox", "echo", "built"]
+
+    def asked() -> bool:
+        return machine.enclosure.run(["rm", "/run/asked"]).returncode == 0
+
+    machine.setup("podman", "--runtime", "/run/pyrunc")
+    assert (machine.run(*run, *command), asked()) == ("built\n", False)
+    assert (machine.run(*run, "--runtime", "pyrunc", *command), asked()) == ("built\n", True)
+    machine.setup("podman", "--runtime", "/run/pyrunc", "--default")
+    assert (machine.run(*run, *command), asked()) == ("built\n", True)
+
+
 DEBIAN = """\
 version = 2
 [plugins."io.containerd.grpc.v1.cri".cni]

@@ -39,7 +39,7 @@ around = st.text(" \t\r\n", max_size=3)
 
 
 @given(documents, layouts, around, around, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_daemon_json(data: dict[str, Any], layout: dict[str, Any], before: str, behind: str, default: bool) -> None:
     text = before + json.dumps(data, **layout) + behind
     wish = Wish(RUNTIME, default=default)
@@ -60,7 +60,7 @@ def test_daemon_json(data: dict[str, Any], layout: dict[str, Any], before: str, 
 
 
 @given(documents, layouts, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_members_of_json(data: dict[str, Any], layout: dict[str, Any], draw: st.DataObject) -> None:
     text = json.dumps(data, **layout)
     key = draw.draw(st.sampled_from([*data, "new"]))
@@ -115,12 +115,12 @@ def _round_trip(engine: ModuleType, text: str, default: bool) -> None:
 
 
 @given(texts, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_containerds_config(text: str, default: bool) -> None:
     _round_trip(containerd, text, default)
 
 
 @given(texts, st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_crios_drop_in(text: str, default: bool) -> None:
     _round_trip(crio, text, default)
