@@ -151,8 +151,8 @@ def test_podman_of_a_user_reads_the_users_own_file(machine: Machine) -> None:
 @pytest.mark.needs("root", "buildah", "runc", "busybox", "nsenter")
 def test_buildah_finds_it_by_its_name(machine: Machine) -> None:
     machine.write("/etc/containers/containers.conf", CONTAINERS_CONF)
-    machine.write("/run/pyrunc", f'#!/bin/sh\necho "$@" >>/run/asked\nexec {machine.pyrunc} "$@"\n')
-    machine.run("chmod", "755", "/run/pyrunc")
+    machine.write("/run/bin/pyrunc", f'#!/bin/sh\necho "$@" >>/run/asked\nexec {machine.pyrunc} "$@"\n')
+    machine.run("chmod", "755", "/run/bin/pyrunc")
     buildah = ["buildah", "--storage-driver", "vfs", "--root", f"{machine.directory}/root", "--runroot", "/run/storage"]
     container = machine.run(*buildah, "from", "scratch").strip()
     busybox = shutil.which("busybox")
@@ -164,10 +164,10 @@ def test_buildah_finds_it_by_its_name(machine: Machine) -> None:
     def asked() -> bool:
         return machine.enclosure.run(["rm", "/run/asked"]).returncode == 0
 
-    machine.setup("podman", "--runtime", "/run/pyrunc")
+    machine.setup("podman", "--runtime", "/run/bin/pyrunc")
     assert (machine.run(*run, *command), asked()) == ("built\n", False)
     assert (machine.run(*run, "--runtime", "pyrunc", *command), asked()) == ("built\n", True)
-    machine.setup("podman", "--runtime", "/run/pyrunc", "--default")
+    machine.setup("podman", "--runtime", "/run/bin/pyrunc", "--default")
     assert (machine.run(*run, *command), asked()) == ("built\n", True)
 
 
