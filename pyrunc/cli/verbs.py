@@ -53,7 +53,7 @@ def run_(line: Line) -> int:
 def start(line: Line) -> int:
     from pyrunc.runtime import start as verb
 
-    verb.start(arguments.root(line), line.arguments[0])
+    verb.start(arguments.root(line), line.arguments[0], arguments.notify_socket())
     return 0
 
 
@@ -114,7 +114,8 @@ def sandbox(line: Line) -> int:
     from pyrunc.sandbox import command
 
     if line.options["print-config"]:
-        out(command.config(line.options, line.arguments, root=arguments.root(line)))
+        root, manager = arguments.root(line), arguments.cgroup_manager(line)
+        out(command.config(line.options, line.arguments, root=root, cgroup_manager=manager))
         return 0
     return command.run(
         line.options,

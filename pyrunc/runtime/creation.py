@@ -42,6 +42,7 @@ class Options:
         "isolation",
         "no_new_keyring",
         "no_pivot",
+        "notify_socket",
         "pass_layers",
         "preserve_fds",
         "rootless",
@@ -63,6 +64,7 @@ class Options:
         stdio: Sequence[int] = (0, 1, 2),
         serves_terminal: bool = False,
         hold: bool = False,
+        notify_socket: str | None = None,
     ) -> None:
         self.console_socket = console_socket
         self.no_pivot = no_pivot
@@ -74,6 +76,7 @@ class Options:
         self.isolation = isolation or {}  # what the annotations io.pyrunc.* would say; those of the config win
         self.stdio = stdio
         self.serves_terminal = serves_terminal  # the caller passes the terminal's bytes on itself
+        self.notify_socket = notify_socket  # of the caller's service manager
         self.hold = hold  # a sandbox: nothing of the caller's is passed on, and the init's socket stays open
 
 
@@ -107,6 +110,10 @@ class Creation:
             self.record.save(self.state)
             if not self.options.hold:
                 self.record.make_fifo()
+            if self.options.notify_socket:
+                from pyrunc.runtime import sd_notify
+
+                sd_notify.make_directory(self.record.directory)
             for op in before:
                 execute.execute(op, context)
             held = mount_points.creating(files.parent(self.record.directory))
@@ -151,6 +158,10 @@ class Creation:
         """Everything that can refuse; nothing is changed."""
         options = self.options
         self.spec, data = config
+        if options.notify_socket:
+            from pyrunc.runtime import sd_notify
+
+            self.spec = sd_notify.with_socket(self.spec, self.record.directory)
         for violation in warnings(self.spec, CAPS):
             self.warn(str(violation))
         rootfs = bundles.check_rootfs(self.spec, bundle)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.runtime.creation import Options
+    from pyrunc.runtime.sd_notify import Passing
 
 #: The exit status of a process that SIGKILL has ended.
 KILLED = 128 + 9
@@ -44,11 +45,19 @@ def run(
                 foreground.hold()
                 if not no_subreaper and not creation.state["own_pid_namespace"]:
                     foreground.become_subreaper()
+            passing = _passing(creation)
             start.release(record, creation.state)
         except BaseException:
             _discard(creation, warn)
             raise
         record.close()  # others may use the container while it runs
+        if passing:
+            from pyrunc.runtime import sd_notify
+
+            if detach:
+                passing.pass_on(creation.state, talk.pid)
+            else:
+                sd_notify.beside(passing, creation.state, warn)
         if detach:
             return 0
         status = attached.attend(talk)
@@ -62,6 +71,14 @@ def run(
     finally:
         talk.close()
         record.close()
+
+
+def _passing(creation: Creation) -> Passing | None:
+    if not creation.options.notify_socket:
+        return None
+    from pyrunc.runtime import sd_notify
+
+    return sd_notify.Passing(creation.record.directory, creation.options.notify_socket)
 
 
 def _report_oom(creation: Creation, warn: Callable[[str], None]) -> None:

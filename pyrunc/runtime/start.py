@@ -26,12 +26,20 @@ if TYPE_CHECKING:
 RECORD_LIMIT = 1 + messages.LIMIT
 
 
-def start(root: str, id: str) -> None:
+def start(root: str, id: str, notify_socket: str | None = None) -> None:
+    """``notify_socket``: wait until a container that was created with one is ready, and tell who listens there."""
+    passing = None
     with Record(root, id) as record:
         record.lock()
         found, status = states.current(record)
         machine.require("start", status, id)
+        if notify_socket and files.is_directory(record.directory + "/notify"):
+            from pyrunc.runtime import sd_notify
+
+            passing = sd_notify.Passing(record.directory, notify_socket)
         release(record, found)
+    if passing:
+        passing.pass_on(found, found["pid"])
 
 
 def release(record: Record, state: State) -> None:

@@ -230,15 +230,15 @@ class Record:
         except FileNotFoundError:
             return
         for name in leftovers:
-            if name == "layers":
-                self._remove_layers()
+            if name in ("layers", "notify"):
+                self._remove_directory(name)
             else:  # a temporary file of a write that was interrupted
                 _unlink(f"{self.directory}/{name}")
         posix.rmdir(self.directory)
 
-    def _remove_layers(self) -> None:
-        """Mount points, from which the layers have gone, and private copies of files."""
-        path = self.directory + "/layers"
+    def _remove_directory(self, name: str) -> None:
+        """Of mount points, from which the layers have gone, and private copies of files; or of a socket."""
+        path = f"{self.directory}/{name}"
         for name in posix.listdir(path):
             try:
                 posix.rmdir(f"{path}/{name}")

@@ -19,7 +19,7 @@ PLACES = list(raised.places(PACKAGE))
 
 #: Texts that the source has in another form: of the native program, of the C library, of json.
 ELSEWHERE = re.compile(
-    r"exec(:| …:) .*|"
+    r"NOTIFY_SOCKET: …|exec(:| …:) .*|"
     r"permission denied|operation not permitted|no such file or directory|no space left on device|"
     r"cannot allocate memory|resource temporarily unavailable|too many open files|device or resource busy|"
     r"read-only file system|…: expected …|there is no D-Bus"

@@ -20,6 +20,7 @@ def test_paths_of_create_are_the_callers(
     called: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(posix.environ, b"NOTIFY_SOCKET", b"@manager")
     words = "--root r create --bundle a/../b --pid-file p --console-socket s --preserve-fds 2 --no-pivot one"
     assert lean.main(words.split()) == 0
     del called["warn"]
@@ -41,6 +42,7 @@ def test_paths_of_create_are_the_callers(
         "rootless": "auto",
         "isolation": {},
         "hold": False,
+        "notify_socket": "@manager",
         "pass_layers": False,
         "serves_terminal": False,
         "stdio": (0, 1, 2),
