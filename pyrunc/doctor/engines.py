@@ -95,7 +95,7 @@ def _docker(wish: Wish) -> Known:
 
 def _crio(wish: Wish) -> Known:
     known = Known()
-    for path in (wish.sysroot + crio.MAIN, *podman.drop_ins(wish.sysroot + crio.DROP_INS)):
+    for path in crio.files(wish.sysroot):
         text = file.read(path)
         if text is None:
             continue

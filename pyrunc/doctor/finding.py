@@ -47,4 +47,9 @@ def text(findings: list[Finding]) -> str:
             lines.append(f"{'':8} -> {one.do}")
     counts = [(sum(one.status == status for one in findings), status) for status in reversed(STATUSES)]
     lines.append(", ".join(f"{count} {status}" for count, status in counts if count))
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{_plain(line)}\n" for line in lines)
+
+
+def _plain(line: str) -> str:
+    """A configuration can have names that would talk to the terminal."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)

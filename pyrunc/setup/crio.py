@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyrunc.errors import UsageError
 from pyrunc.setup import toml
 from pyrunc.setup.wish import NAME
@@ -37,6 +39,15 @@ def within(text: str | None, where: str, wish: Wish) -> str:
         lines += ["[crio.runtime]", f"default_runtime = {toml.quoted(NAME)}", ""]
     lines += [f"[crio.runtime.runtimes.{NAME}]", *(f"{name} = {toml.quoted(value)}" for name, value in entry.items())]
     return toml.appended(text, where, lines, {"crio": {"runtime": runtime}})
+
+
+def files(sysroot: str) -> list[str]:
+    """The files that CRI-O reads, in its order: of the drop-ins all, whatever their names."""
+    found = [sysroot + MAIN]
+    for directory, below, names in os.walk(sysroot + DROP_INS):
+        below.sort()
+        found += [f"{directory}/{name}" for name in names]
+    return [found[0], *sorted(found[1:], key=lambda path: path.split("/"))]
 
 
 def reload(wish: Wish, before: str, after: str) -> str:  # noqa: ARG001

@@ -52,9 +52,12 @@ def replace(path: str, before: str | None, after: str, *, like: str = "") -> Non
     A new file is readable by all, or has the owner and mode of the file ``like``.  Raises HostError, and leaves all as
     it was, where the file has changed in between.
     """
-    beside = f"{path}.{secrets.token_hex(4)}.new"  # no engine reads a file of that name
+    directory = os.path.dirname(path)
+    # CRI-O reads every file of a directory of drop-ins, whatever its name; no engine reads one of this name above it.
+    place = os.path.dirname(directory) if directory.endswith(".d") else directory
+    beside = f"{place}/.{os.path.basename(path)}.{secrets.token_hex(4)}.new"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _make(directory)
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             with open(fd, "wb") as file:
@@ -71,6 +74,15 @@ def replace(path: str, before: str | None, after: str, *, like: str = "") -> Non
             raise
     except OSError as error:
         raise HostError(f"cannot write it: {_reason(error)}", where=path, hint=_hint(error)) from None
+
+
+def _make(directory: str) -> None:
+    """Make a directory, and what is missing above it, for all to read, whatever the umask: so are the files in it."""
+    if os.path.isdir(directory):
+        return
+    _make(os.path.dirname(directory))
+    os.mkdir(directory)
+    os.chmod(directory, 0o755)
 
 
 def remove(path: str, before: str) -> None:

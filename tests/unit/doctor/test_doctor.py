@@ -90,6 +90,11 @@ def test_only_a_problem_makes_it_fail(
     assert json.loads(capfd.readouterr().out)["status"] == worst == finding.worst(found)
 
 
+def test_names_in_configurations_do_not_talk_to_the_terminal() -> None:
+    assert "\x1b" not in finding.text([Finding("a", "t", "ok", "/x\x1b[2J\n\udcff", "d")])
+    assert "t: /x\\x1b[2J\\n\\udcff\n" in finding.text([Finding("a", "t", "ok", "/x\x1b[2J\n\udcff", "d")])
+
+
 def test_a_check_that_cannot_look_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Machine) -> Iterator[Finding]:
         raise PermissionError(13, "Permission denied", "/secret")

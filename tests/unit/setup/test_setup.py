@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyrunc.setup import crio
 from tests.unit.setup.conftest import FILES, System
 
 if TYPE_CHECKING:
@@ -171,6 +172,42 @@ def test_an_edited_daemon_json_is_set_up_again_without_losing_the_edit(system: S
     system.done("docker", "--default")
     system.done("docker", "--remove")
     assert json.loads(system.file("docker").read_text()) == {"a": 2}
+
+
+def test_a_directory_of_drop_ins_never_holds_a_file_that_is_not_complete(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    replace = os.replace
+
+    def look(source: str, target: str) -> None:
+        seen.append(os.listdir(os.path.dirname(target)))
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", look)
+    system.done("crio")
+    assert seen == [[]]
+    assert os.listdir(system.path / "etc/crio") == ["crio.conf.d"]
+
+
+def test_a_umask_keeps_nobody_from_reading_a_configuration(system: System) -> None:
+    before = os.umask(0o077)
+    try:
+        system.done("podman")
+    finally:
+        os.umask(before)
+    path = system.file("podman")
+    assert [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parent.parent)] == [0o644, 0o755, 0o755]
+
+
+def test_crio_reads_every_file_below_its_drop_ins(system: System) -> None:
+    main = system.path / "etc/crio/crio.conf"
+    for name in ("b", "a/2.conf", "a-1", "c.toml"):
+        path = system.path / "etc/crio/crio.conf.d" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    names = [os.path.relpath(path, main.parent / "crio.conf.d") for path in crio.files(str(system.path))[1:]]
+    assert names == ["a/2.conf", "a-1", "b", "c.toml"]
 
 
 def test_podman_gets_the_lists_that_are_in_force_with_our_name(system: System) -> None:
