@@ -185,15 +185,20 @@ def registered(pid: int) -> bool:
     return False
 
 
-def test_the_last_event_is_told_though_the_container_ends_with_it(new_box: Callable[..., Box]) -> None:
-    box = limited(new_box, HUNGRY).started()
-    box.until_output("ready")
+def tells_its_end(box: Box) -> None:
+    """The container, which is HUNGRY and ready, ends by the event that is the last to be told."""
     with listening(box, "--interval", "1h") as (running, output):
         until(lambda: registered(running.pid), lambda: "it listens")
         box.kill("USR1")
         assert document(output) == {"type": "oom", "id": box.id}
         assert output.read() == ""
         assert running.wait(60) == 0
+
+
+def test_the_last_event_is_told_though_the_container_ends_with_it(new_box: Callable[..., Box]) -> None:
+    box = limited(new_box, HUNGRY).started()
+    box.until_output("ready")
+    tells_its_end(box)
 
 
 def test_a_container_in_the_foreground_that_was_killed_for_its_memory_says_so(new_box: Callable[..., Box]) -> None:

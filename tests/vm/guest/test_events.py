@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.root.box import until
-from tests.root.test_events import HUNGRY, HUNGRY_CHILD, MIB, document, limited, listening, paths, registered
+from tests.root.test_events import (
+    HUNGRY,
+    HUNGRY_CHILD,
+    MIB,
+    document,
+    limited,
+    listening,
+    paths,
+    registered,
+    tells_its_end,
+)
 from tests.vm.guest.units import FLAGS
 
 if TYPE_CHECKING:
@@ -98,13 +108,7 @@ def test_running_out_of_memory_is_an_event_as_it_happens(flags: tuple[str, ...],
 def test_the_last_event_is_told_though_the_container_ends_with_it(
     flags: tuple[str, ...], new_box: Callable[..., Box]
 ) -> None:
-    box = started(limited(new_box, HUNGRY), flags)
-    with listening(box, "--interval", "1h") as (running, output):
-        until(lambda: registered(running.pid), lambda: "it listens")
-        box.kill("USR1")
-        assert document(output) == {"type": "oom", "id": box.id}
-        assert output.read() == ""
-        assert running.wait(60) == 0
+    tells_its_end(started(limited(new_box, HUNGRY), flags))
 
 
 @pytest.mark.parametrize("flags", FLAGS_OF, ids=["cgroupfs", "systemd"])
