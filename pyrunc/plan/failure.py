@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 #: Ops whose detail is the complete message: engines look for these texts.
 COMPLETE = frozenset({"find_executable", "execve", "container_hook"})
 
+#: To be born in a cgroup or to move there takes the right to write to cgroup.procs of one above both (cgroups(7)).
+_CANNOT_MOVE = "this user may not move a process to the container's cgroup from the one that it is in"
+_MOVE_HINT = "one that is delegated to the user has to be above both; or use --cgroup-manager systemd"
+
 #: (op, errno) -> (the reason in place of strerror, or "" to keep it; the hint)
 REASONS = {
     ("open_tree", "ENOENT"): ("source does not exist", "create it on the host, or remove the mount"),
@@ -53,6 +57,8 @@ REASONS = {
         "the container's cgroup is threaded, or below a threaded one",
         "such a cgroup2 takes threads of a process that is in it already; set linux.cgroupsPath to another place",
     ),
+    ("clone", "EACCES"): (_CANNOT_MOVE, _MOVE_HINT),
+    ("join_cgroup", "EACCES"): (_CANNOT_MOVE, _MOVE_HINT),
     ("join_cgroup", "EBUSY"): (
         "the cgroup gives controllers to others below it, and so takes no process",
         "set linux.cgroupsPath to a cgroup of its own",
@@ -81,6 +87,9 @@ REASONS = {
     ("pivot_root", "EINVAL"): ("", "on an initramfs, use --no-pivot"),
 }
 
+#: Where a clone fails with these, it is for the cgroup that the process was to be born in (clone(2)).
+_OF_CGROUP = frozenset({"EACCES", "EBUSY", "EOPNOTSUPP"})
+
 
 def name(errno: int) -> str:
     """The kernel's symbol, "" for 0; of two that the C library has for one number, that one."""
@@ -107,10 +116,13 @@ def explain(op: Op, errno: int, detail: str, strerror: str) -> OpFailed:
         subject = subject.removeprefix(op.name + " ")  # the reason says what the call was for
     else:
         reason = strerror
+    where = op.where or op.name
+    if op.name == "clone" and symbol in _OF_CGROUP:
+        subject, where = "", "linux.cgroupsPath"
     text = f"{subject}: {reason}" if subject else reason
     if symbol:
         text += f" ({symbol})"
-    return OpFailed(text, op=op.name, errno=errno, where=op.where or op.name, hint=hint)
+    return OpFailed(text, op=op.name, errno=errno, where=where, hint=hint)
 
 
 def subject_of(op: Op) -> str:

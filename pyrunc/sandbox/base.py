@@ -67,10 +67,10 @@ class Base:
         self.processes_apart = processes_apart
 
 
-def find(arguments: Arguments, root: str, *, cgroups: bool = True) -> Base:
+def find(arguments: Arguments, root: str, cgroup_manager: str = "cgroupfs") -> Base:
     """Look at the host; ``root`` is the runtime root, which keeps the skeleton of rootfs="host".
 
-    ``cgroups``: whether a box may have some.
+    ``cgroup_manager`` is the one that makes the box's cgroup, which decides about its controllers.
 
     UsageError names every argument whose source is missing or of the wrong kind; HostError where the skeleton cannot
     be had.
@@ -97,7 +97,7 @@ def find(arguments: Arguments, root: str, *, cgroups: bool = True) -> Base:
     problems.finish()
     assert found is not None
     found.swap = os.path.exists("/proc/swaps")
-    found.controllers = defaults.limited(("memory", "pids")) if cgroups else frozenset()
+    found.controllers = defaults.limited(("memory", "pids"), cgroup_manager)
     found.ceilings = defaults.ceilings((*RLIMITS, "RLIMIT_NPROC"))
     found.processes_apart = defaults.processes_counted_apart()
     return found

@@ -69,7 +69,7 @@ class Sandbox:
         named("warn", warn, _callback)
         self._wanted = read(wanted)
         try:
-            config = configuration(self._wanted, place, cgroups=cgroup_manager != "disabled")
+            config = configuration(self._wanted, place, cgroup_manager)
             self._create(config, place, cgroup_manager, warn or _ignore)
         except HostError as error:
             raise of_host(error, place) from None
@@ -223,9 +223,9 @@ def read(wanted: dict[str, Any]) -> arguments.Arguments:
         raise TypeError(str(error).replace("read()", "Sandbox()")) from None
 
 
-def configuration(wanted: arguments.Arguments, root: str, *, cgroups: bool = True) -> Spec:
+def configuration(wanted: arguments.Arguments, root: str, cgroup_manager: str) -> Spec:
     """The config for these arguments, for whoever runs this program."""
-    return spec.build(wanted, base.find(wanted, root, cgroups=cgroups), uid=os.geteuid(), gid=os.getegid())
+    return spec.build(wanted, base.find(wanted, root, cgroup_manager), uid=os.geteuid(), gid=os.getegid())
 
 
 def _opened(opening: files.Opening) -> files.Opening:

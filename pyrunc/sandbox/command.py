@@ -98,10 +98,10 @@ def _attend(process: Process, wakeup: foreground.Wakeup, terminal: Terminal, dea
             return False
 
 
-def config(given: dict[str, Any], argv: Sequence[str], *, root: str) -> str:
+def config(given: dict[str, Any], argv: Sequence[str], *, root: str, cgroup_manager: str) -> str:
     """The config.json of the box that these options ask for, with the program in it; nothing is made but what all
     boxes share."""
-    made = box.configuration(box.read(arguments(given)), root)
+    made = box.configuration(box.read(arguments(given)), root, cgroup_manager)
     if argv:
         made = {**made, "process": spec.process(made, argv)}
     return dumps_pretty(made) + "\n"

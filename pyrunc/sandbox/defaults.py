@@ -6,16 +6,25 @@ import resource
 
 from pyrunc.host import probe
 from pyrunc.host.cgroups import controllers
+from pyrunc.runtime import bundle as bundles
 from pyrunc.runtime import repeated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.facts import HostFacts
 
 #: From then on RLIMIT_NPROC counts the processes of a user namespace; before, all that the user has on the host.
 _COUNTED_APART = (5, 14)
 
 
-def limited(names: tuple[str, ...]) -> frozenset[str]:
-    """Of these cgroup controllers, those that a new box of this program can have."""
+def limited(names: tuple[str, ...], cgroup_manager: str) -> frozenset[str]:
+    """Of these cgroup controllers, those that a new box of this program can have; HostError without that manager."""
     facts = repeated.facts()
     layout = facts["cgroup"]
+    if cgroup_manager == "disabled":
+        return frozenset()
+    if cgroup_manager == "systemd" and layout["mode"] == "v2":
+        return frozenset(names) & _of_systemd(facts)
     if (facts["uid"] != 0 or not facts["initial_userns"]) and not facts["delegated"]:
         return frozenset()
     if layout["mode"] != "v2":
@@ -23,6 +32,14 @@ def limited(names: tuple[str, ...]) -> frozenset[str]:
     # A box's cgroup lies beside that of this program.
     above, mount = probe.beside(layout), layout["mounts"][""].rstrip("/")
     return frozenset(name for name in names if controllers.obtainable(above, mount, name))
+
+
+def _of_systemd(facts: HostFacts) -> frozenset[str]:
+    """The controllers of its own cgroup, which it gives to units that ask for them."""
+    systemd = bundles.with_systemd(facts)["systemd"]
+    assert systemd is not None
+    directory = facts["cgroup"]["mounts"][""].rstrip("/") + systemd["control_group"]
+    return frozenset(probe.read(directory + "/cgroup.controllers").split())
 
 
 def ceilings(names: tuple[str, ...]) -> dict[str, int]:

@@ -36,6 +36,7 @@ _OPTIONS = (
     ("--root DIR", "root=DIR"),
     ("see --root", "see root="),
     ("--cgroup-manager cgroupfs", 'cgroup_manager="cgroupfs"'),
+    ("--cgroup-manager systemd", 'cgroup_manager="systemd"'),
 )
 
 #: Settings that keep ordinary users from making user namespaces: file, value, what to say of it.
@@ -66,13 +67,19 @@ def told(error: Refusal, wanted: Arguments, config: Spec) -> Refusal:
         if wanted.userns and error.errno == errno.EACCES and not error.hint:
             error.hint = "with userns=True the box's users need to get there, through all directories above"
         error.where = _named(error.where, error.message, wanted, config)
+        error.hint = _in_python(error.hint)
     return error
+
+
+def _in_python(hint: str) -> str:
+    for option, argument in _OPTIONS:
+        hint = hint.replace(option, argument)
+    return hint
 
 
 def of_host(error: HostError, root: str) -> HostError:
     """The same error with the arguments that are no part of the config: the runtime root and the cgroup manager."""
-    for option, argument in _OPTIONS:
-        error.hint = error.hint.replace(option, argument)
+    error.hint = _in_python(error.hint)
     if error.where == root or error.where.startswith(root + "/"):
         error.where = f"root ({error.where})"
     elif error.where == "systemd":

@@ -22,7 +22,7 @@ _HINTS = {
     errno.EOPNOTSUPP: "this kernel or device does not do it",
 }
 
-_ASK = "the cgroup is not delegated to this user, for whom the cgroup manager systemd could make one"
+_ASK = "the cgroup is not delegated to this user; where there is a session, use --cgroup-manager systemd"
 _CREATE_HINTS = {**_HINTS, errno.EACCES: _ASK, errno.EPERM: _ASK}
 
 
