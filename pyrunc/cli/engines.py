@@ -28,10 +28,11 @@ def setup(line: Line) -> int:
         if not given["dry-run"]:
             change.apply()  # a record that has become meaningless
         return 0
-    out(change.diff())
     if given["dry-run"]:
+        out(change.diff())
         return 0
     change.apply()
+    out(change.diff())
     out(f"{'removed' if change.after is None else 'written'}: {change.path}\n")
     out("".join(f"{note}\n" for note in changes.notes(engine, wish, change, remove=given["remove"])))
     return 0

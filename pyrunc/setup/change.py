@@ -47,14 +47,26 @@ class Change:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def apply(self) -> None:
-        """Write it.  The record is there before what it is about, and goes after it: of a run that ends in between, a
-        later one knows that."""
-        if self.needed and self.new_record is not None and self.new_record != self.record:
-            file.replace(self.record_path, self.record, self.new_record, like=self.path if self.before else "")
-        if self.before is not None and self.after is None:
-            file.remove(self.path, self.before)
-        elif self.after is not None and self.needed:
-            file.replace(self.path, self.before, self.after)
+        """Write it, all or nothing.
+
+        The record is there before what it is about, and goes after it: of a run that is killed in between, a later one
+        knows that.
+        """
+        like = self.path if self.before is not None else ""
+        ahead = self.needed and self.new_record is not None and self.new_record != self.record
+        if ahead:
+            file.replace(self.record_path, self.record, str(self.new_record), like=like)
+        try:
+            if self.before is not None and self.after is None:
+                file.remove(self.path, self.before)
+            elif self.after is not None and self.needed:
+                file.replace(self.path, self.before, self.after)
+        except BaseException:
+            if ahead and self.record is None:
+                file.remove(self.record_path, str(self.new_record))
+            elif ahead:
+                file.replace(self.record_path, self.new_record, str(self.record))
+            raise
         if self.new_record is None and self.record is not None:
             file.remove(self.record_path, self.record)
 

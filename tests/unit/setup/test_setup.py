@@ -200,6 +200,47 @@ def test_a_umask_keeps_nobody_from_reading_a_configuration(system: System) -> No
     assert [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parent.parent)] == [0o644, 0o755, 0o755]
 
 
+@pytest.mark.parametrize("before", [None, "{}"])
+def test_a_file_that_cannot_be_replaced_leaves_all_as_it_was(
+    system: System, before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is not None:
+        system.write("docker", before)
+        system.done("docker")
+        system.write("docker", '{"runtimes": {"pyrunc": {"path": "/other"}}}')
+    replace = os.replace
+
+    def busy(source: str, target: str) -> None:
+        if target.endswith("daemon.json"):
+            raise OSError(16, "Device or resource busy", source)
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", busy)
+    assert "daemon.json: cannot write it: device or resource busy" in (
+        system.refused("docker", "--default") if before is not None else system.setup("docker")[2]
+    )
+    assert [path for path in system.files() if "docker" in path] == sorted(
+        ["etc/docker/daemon.json", "etc/docker/daemon.json.before-pyrunc"] if before is not None else []
+    )
+
+
+def test_a_file_that_somebody_writes_at_the_same_time_is_not_overwritten(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = system.write("docker", "{}")
+    sync = os.fsync
+
+    def meanwhile(fd: int) -> None:
+        sync(fd)
+        path.write_text('{"theirs": 1}')
+
+    monkeypatch.setattr("os.fsync", meanwhile)
+    status, _, err = system.setup("docker")
+    assert (status, "has changed in the meantime" in err) == (1, True)
+    assert system.files().keys() == {"usr/bin/pyrunc", "etc/docker/daemon.json"}
+    assert path.read_text() == '{"theirs": 1}'
+
+
 def test_crio_reads_every_file_below_its_drop_ins(system: System) -> None:
     main = system.path / "etc/crio/crio.conf"
     for name in ("b", "a/2.conf", "a-1", "c.toml"):
