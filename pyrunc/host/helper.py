@@ -166,11 +166,6 @@ class Inbox:
         return message
 
 
-def receive(socket: _socket.socket) -> Message | None:
-    """The next message of a socket that nobody else reads; None when the other side has closed it."""
-    return Inbox(socket).receive()
-
-
 class Init:
     """A spawned pyrunc-init: its socket, and the process to reap."""
 

@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,15 @@ import pytest
 
 import pyrunc
 from pyrunc.host import files
+from pyrunc.host.cgroups import freezing, oom
+from tests.root.box import until
 from tests.support import interruptions
 from tests.support.interruptions import Interruption, children
+from tests.support.requirements import cgroup_mounts
 from tests.support.residue import descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.support.bundles import Bundle
 
@@ -182,4 +186,65 @@ def test_an_interrupted_exec_leaves_the_container_alone(made: Made) -> None:
         if found:
             end()
         assert (sorted(descriptors().items()), children()) == before, place
+    made.delete()
+
+
+@pytest.fixture
+def cgroup2(container_id: str) -> Iterator[Path]:
+    """With a process in it."""
+    path = Path(cgroup_mounts()[""], container_id)
+    path.mkdir()
+    with subprocess.Popen(["sleep", "100000"]) as process:
+        (path / "cgroup.procs").write_text(str(process.pid))
+        yield path
+        freezing.thaw({"": str(path)})
+        process.kill()
+    until(lambda: "populated 0" in (path / "cgroup.events").read_text(), lambda: "it is empty")
+    path.rmdir()
+
+
+@pytest.mark.needs("cgroup2-bare")
+def test_an_interrupted_freeze_leaves_nothing_open_and_the_processes_running(cgroup2: Path) -> None:
+    cgroups = {"": str(cgroup2)}
+    reached = False
+
+    def freeze() -> None:
+        nonlocal reached
+        reached = False
+        freezing.freeze(cgroups)
+        reached = True
+
+    freeze()
+    freezing.thaw(cgroups)
+    places = interruptions.sites(freeze)
+    assert len(places) > 30
+    before = sorted(descriptors().items())
+    for place in places:
+        freezing.thaw(cgroups)
+        interruptions.interrupted(freeze, place)
+        assert sorted(descriptors().items()) == before, place
+        # What interrupts the write is met again by the one that takes it back.
+        twice = place[0].endswith("/tree.py") and place[1].startswith("write")
+        assert reached or twice or (cgroup2 / "cgroup.freeze").read_text() == "0\n", place
+
+
+@pytest.mark.needs("memory", "busybox")
+def test_an_interrupted_watch_for_events_leaves_nothing_open(made: Made) -> None:
+    made.create()
+    cgroups = json.loads((made.root / made.id / "state.json").read_text())["cgroups"]
+
+    def watch() -> None:
+        watched.append(oom.Watch(cgroups))
+        watched[-1].close()
+        watched.clear()
+
+    watched: list[oom.Watch] = []
+    places = interruptions.sites(watch)
+    assert len(places) > 10
+    before = sorted(descriptors().items())
+    for place in places:
+        interruptions.interrupted(watch, place)
+        while watched:  # its close was interrupted: it is to be repeated
+            watched.pop().close()
+        assert sorted(descriptors().items()) == before, place
     made.delete()

@@ -35,8 +35,12 @@ def freeze(cgroups: Mapping[str, str]) -> None:
         frozen = _freeze_v1(directory) if "freezer" in cgroups else _freeze_v2(directory)
         if not frozen:
             raise HostError(f"unable to freeze: {_why_not(directory)}", where=directory)
-    except BaseException:
-        _write(cgroups, directory, on=False)
+    except BaseException as error:
+        try:
+            _write(cgroups, directory, on=False)
+        except HostError as another:
+            if isinstance(error, HostError):
+                error.add(str(another))
         raise
 
 

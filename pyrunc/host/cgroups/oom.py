@@ -47,14 +47,16 @@ class Watch:
     HostError where there is no memory controller.
     """
 
-    __slots__ = ("_file", "_kills", "_path", "_v1", "events", "fd")
+    __slots__ = ("_file", "_kills", "_open", "_path", "_v1", "events", "fd")
 
     def __init__(self, cgroups: Mapping[str, str]) -> None:
+        self._open: list[int] = []
         self.fd = self._file = -1
         self._v1 = "memory" in cgroups
         self._path = _file(cgroups)
         try:
-            self._file = posix.open(self._path, posix.O_RDONLY | posix.O_CLOEXEC)
+            self._open.append(files.held(posix.open, self._path, posix.O_RDONLY | posix.O_CLOEXEC))
+            self._file = self._open[0]
             self._kills = _kills(posix.pread(self._file, 4096, 0).decode())
             if self._v1:
                 self._register()
@@ -64,10 +66,14 @@ class Watch:
             self.close()
             hint = "" if files.exists(self._path) else "its cgroup does not have the memory controller"
             raise HostError(f"no OOM events: {failure.reason(error)}", where=self._path, hint=hint) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _register(self) -> None:
         """The kernel is told which eventfd(2) to signal for which file."""
-        self.fd, self.events = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK), select.POLLIN
+        self._open.append(files.held(posix.eventfd, 0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK))
+        self.fd, self.events = self._open[1], select.POLLIN
         tree.write(files.parent(self._path) + "/cgroup.event_control", f"{self.fd} {self._file}")
 
     def struck(self) -> bool:
@@ -89,6 +95,6 @@ class Watch:
         return files.exists(self._path)  # the removal of the cgroup is an event, too
 
     def close(self) -> None:
-        for fd in {self.fd, self._file} - {-1}:
-            posix.close(fd)
+        """Interrupted, it can be called again."""
+        files.close(self._open)
         self.fd = self._file = -1

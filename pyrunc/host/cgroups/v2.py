@@ -73,11 +73,11 @@ def frozen(directory: str) -> bool:
 def wait_for_event(directory: str, line: str, seconds: float) -> bool:
     """Wait until cgroup.events has the line; the kernel raises POLLPRI when the file changes.  False if it came not."""
     try:
-        fd = posix.open(directory + "/cgroup.events", posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = files.held(posix.open, directory + "/cgroup.events", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    deadline = time.monotonic() + seconds
     try:
+        deadline = time.monotonic() + seconds
         poller = select.poll()
         poller.register(fd, select.POLLPRI)
         while line not in posix.pread(fd, 4096, 0).decode():
