@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import programs
 from tests.vm.guest.engines import cgroup, differing, frozen, settings
-from tests.vm.guest.units import FLAGS, gone, show, unit_of
+from tests.vm.guest.units import FLAGS, TOP, gone, show, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,17 @@ LIMITS: dict[str, Any] = {
 }
 UPDATE = ("--memory", str(48 * MIB), "--memory-swap", str(48 * MIB), "--cpu-quota", "20000", "--pids-limit", "20")
 UPDATED = {"memory.max": str(48 * MIB), "memory.swap.max": "0", "cpu.max": "20000 100000", "pids.max": "20"}
+#: What a unit has then.
+PROPERTIES = {
+    "Slice": "user.slice",
+    "Delegate": "yes",
+    "MemoryMax": str(48 * MIB),
+    "MemorySwapMax": "0",
+    "MemoryLow": str(32 * MIB),
+    "TasksMax": "20",
+    "CPUQuotaPerSecUSec": "200ms",
+    "AllowedCPUs": "0",
+}
 #: (theirs, ours): the curve of runc 1.4.
 KNOWN = {"cpu.weight": ("20", "59")}
 CANNOT_MOVE = "this user may not move a process to the container's cgroup from the one that it is in"
@@ -76,6 +87,8 @@ def every_verb(box: Box, folder: Path) -> None:
     assert frozen(folder) == "0"
     box.command("update", *UPDATE, "ID")
     assert UPDATED.items() <= settings(folder).items()
+    if folder.name.endswith(".scope"):
+        assert show(folder.name, *PROPERTIES) == PROPERTIES
     said = json.loads(box.command("events", "--stats", "ID").stdout)["data"]
     assert (said["memory"]["usage"]["limit"], said["pids"]) == (48 * MIB, {"current": 1, "limit": 20})
     assert json.loads(box.command("ps", "--format", "json", "ID").stdout) == [box.state()["pid"]]
@@ -88,30 +101,13 @@ def test_with_systemd_the_files_hold_what_they_hold_with_runc_and_crun(new_box: 
     box = new_box()
     folder = limited(box, FLAGS, maps=True)
     files = settings(folder)
-    assert folder.name == unit_of(box)
+    assert folder == TOP / f"user.slice/user-1000.slice/user@1000.service/user.slice/{unit_of(box)}"
     every_verb(box, folder)
     gone(box)
     for name in ("runc", "crun"):
         before, after = of_another(new_box(runtime=other(name)), FLAGS)
         assert differing(files, before) == KNOWN, name
         assert UPDATED.items() <= after.items(), name
-
-
-def test_systemd_is_told_of_updates(new_box: NewBox) -> None:
-    box = new_box()
-    limited(box, FLAGS)
-    box.command("update", *UPDATE, "ID")
-    expected = {
-        "MemoryMax": str(48 * MIB),
-        "MemorySwapMax": "0",
-        "MemoryLow": str(32 * MIB),
-        "TasksMax": "20",
-        "CPUQuotaPerSecUSec": "200ms",
-        "AllowedCPUs": "0",
-    }
-    assert show(unit_of(box), *expected) == expected
-    box.delete("--force")
-    gone(box)
 
 
 def test_beside_the_caller_the_files_hold_what_they_hold_with_runc(new_box: NewBox, delegated: Delegated) -> None:
