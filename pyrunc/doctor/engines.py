@@ -43,9 +43,8 @@ def _podman(wish: Wish) -> Known:
         if text is None:
             continue
         known.files.append(path)
-        engine = toml.at(toml.parse(text, path), "engine") or {}
-        paths = toml.at(engine, "runtimes", NAME)
-        known.runtimes = [str(one) for one in paths] if isinstance(paths, list) else known.runtimes
+        engine = toml.table(toml.parse(text, path), "engine")
+        known.runtimes = toml.texts(engine, "runtimes", NAME) or known.runtimes
         known.default = engine.get("runtime", known.default)
         manager = engine.get("cgroup_manager")
         known.systemd = manager == "systemd" if manager else known.systemd
@@ -86,9 +85,8 @@ def _docker(wish: Wish) -> Known:
     entry = toml.at(data, "runtimes", NAME, "path")
     known.runtimes = [] if entry is None else [str(entry)]
     known.default = data.get("default-runtime")
-    options = data.get("exec-opts")
-    for option in options if isinstance(options, list) else []:
-        if str(option).startswith("native.cgroupdriver="):
+    for option in toml.texts(data, "exec-opts"):
+        if option.startswith("native.cgroupdriver="):
             known.systemd = option == "native.cgroupdriver=systemd"
     return known
 
@@ -100,7 +98,7 @@ def _crio(wish: Wish) -> Known:
         if text is None:
             continue
         known.files.append(path)
-        runtime = toml.at(toml.parse(text, path), "crio", "runtime") or {}
+        runtime = toml.table(toml.parse(text, path), "crio", "runtime")
         entry = toml.at(runtime, "runtimes", NAME, "runtime_path")
         known.runtimes = known.runtimes if entry is None else [str(entry)]
         known.default = runtime.get("default_runtime", known.default)

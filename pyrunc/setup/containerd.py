@@ -55,7 +55,7 @@ def within(text: str | None, where: str, wish: Wish) -> str:
     version = 2 if text is None else data.get("version", 1)
     section = ("plugins", plugin(version, where), "containerd")
     _refuse_imported(data, where, section, wish)
-    if NAME in (toml.at(data, *section, "runtimes") or ()):
+    if NAME in toml.table(data, *section, "runtimes"):
         raise HostError(
             f"has a runtime {NAME} that setup did not write: {toml.key((*section, 'runtimes', NAME))}",
             where=where,
@@ -79,7 +79,7 @@ def within(text: str | None, where: str, wish: Wish) -> str:
 
 def plugin(version: object, where: str) -> str:
     """What a config.toml of this version calls the section."""
-    if not isinstance(version, int) or version not in PLUGINS:
+    if isinstance(version, bool) or not isinstance(version, int) or version not in PLUGINS:
         raise HostError(
             f"version {version!r} is unknown to pyrunc, which knows {', '.join(map(str, PLUGINS))}", where=where
         )
@@ -88,7 +88,7 @@ def plugin(version: object, where: str) -> str:
 
 def _runtimes(data: dict[str, Any], section: tuple[str, ...], wish: Wish) -> dict[str, Any]:
     options: dict[str, Any] = {"BinaryName": wish.runtime}
-    present = toml.at(data, *section, "runtimes") or {}
+    present = toml.table(data, *section, "runtimes")
     # The kubelet has one cgroup driver for all runtimes, so runc's switch is the one to follow.
     if wish.systemd or toml.at(present, "runc", "options", "SystemdCgroup") is True:
         options["SystemdCgroup"] = True
@@ -181,7 +181,7 @@ def imported(data: dict[str, Any], where: str, wish: Wish) -> list[tuple[str, di
 
 def _imports(data: dict[str, Any], where: str, wish: Wish) -> list[str]:
     found = []
-    for name in data.get("imports", ()):
+    for name in toml.texts(data, "imports"):
         place = wish.sysroot + name if name.startswith("/") else os.path.join(os.path.dirname(where), name)
         found += sorted(glob.glob(place)) if re.search(r"[*?\[]", name) else [os.path.normpath(place)]
     return found
@@ -202,5 +202,5 @@ def use(wish: Wish) -> list[str]:
 def disabled(data: dict[str, Any]) -> bool:
     """Whether a config.toml switches the CRI plugin off, as that of docker's packages does."""
     return bool(
-        {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"} & {*data.get("disabled_plugins", ())}
+        {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"} & {*toml.texts(data, "disabled_plugins")}
     )

@@ -113,7 +113,7 @@ def overruled(wish: Wish) -> list[tuple[str, str]]:
     read = files(wish)
     found = []
     for name in read[read.index(own) + 1 :] if own in read else ():
-        engine = toml.at(toml.parse(file.read(name) or "", name), "engine") or {}
+        engine = toml.table(toml.parse(file.read(name) or "", name), "engine")
         keys = [key for key in (*LISTS, *(["runtime"] if wish.default else [])) if key in engine]
         if keys:
             found.append((name, " and ".join(keys)))

@@ -130,6 +130,18 @@ def at(data: Any, *keys: str) -> Any:
     return data
 
 
+def table(data: Any, *keys: str) -> dict[str, Any]:
+    """The table below these keys, an empty one where there is something else: the engine itself will refuse that."""
+    found = at(data, *keys)
+    return found if isinstance(found, dict) else {}
+
+
+def texts(data: Any, *keys: str) -> list[str]:
+    """The strings of the list below these keys."""
+    found = at(data, *keys)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
 def nested(keys: tuple[str, ...], value: Any) -> dict[str, Any]:
     """A table of tables with one value in the innermost."""
     for key in reversed(keys[1:]):

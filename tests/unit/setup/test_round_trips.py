@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import string
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyrunc.errors import HostError
-from pyrunc.setup import containerd, crio, docker, json_text, toml
+from pyrunc.doctor import engines
+from pyrunc.errors import HostError, UsageError
+from pyrunc.setup import containerd, crio, docker, json_text, podman, toml
 from pyrunc.setup.wish import Wish
 
 if TYPE_CHECKING:
@@ -124,3 +127,45 @@ def test_containerds_config(text: str, default: bool) -> None:
 @settings(max_examples=100, deadline=None)
 def test_crios_drop_in(text: str, default: bool) -> None:
     _round_trip(crio, text, default)
+
+
+def written(value: Any) -> str:
+    """A value as TOML; tables are inline ones."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml.quoted(key)} = {written(one)}" for key, one in value.items()) + "}"
+    return "[" + ", ".join(map(written, value)) + "]" if isinstance(value, list) else json.dumps(value)
+
+
+KEYS = ["plugins", "containerd", "runtimes", "runc", "pyrunc", "options", "BinaryName", "SystemdCgroup", "imports"]
+KEYS += ["default_runtime_name", "disabled_plugins", "version", "io.containerd.grpc.v1.cri", "cri", "engine", "runtime"]
+KEYS += ["runtime_supports_json", "runtime_supports_nocgroup", "cgroup_manager", "crio", "runtime_path", "path"]
+KEYS += ["exec-opts", "default-runtime"]
+simple = st.booleans() | st.integers(0, 3) | st.sampled_from(["", "/", "pyrunc", "/bin/true", "systemd"])
+odd = st.recursive(
+    simple, lambda one: st.lists(one, max_size=2) | st.dictionaries(st.sampled_from(KEYS), one, max_size=4)
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), odd, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_values_of_other_types_than_an_engine_would_take(data: dict[str, Any]) -> None:
+    """They are refused or passed over, by setup and by the doctor, and nothing falls over them."""
+    text = "".join(f"{toml.quoted(key)} = {written(value)}\n" for key, value in data.items())
+    for engine, config in ((containerd, text), (crio, text), (podman, text), (docker, json.dumps(data))):
+        for default in (False, True):
+            try:
+                result = engine.within(config, WHERE, Wish(RUNTIME, default=default, sysroot="/nowhere"))
+                engine.without(result, WHERE, None)
+            except (HostError, UsageError):
+                continue
+    with tempfile.TemporaryDirectory() as place:
+        for name in (containerd.FILE, docker.FILE, podman.FILE, crio.FILE.removeprefix("/etc/")):
+            file = Path(place, "etc", name)
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps(data) if name == docker.FILE else text)
+        for _, read, _ in engines.ENGINES.values():
+            try:
+                known = read(Wish("", sysroot=place))
+            except (HostError, UsageError):
+                continue
+            assert all(isinstance(one, str) for one in known.runtimes)
