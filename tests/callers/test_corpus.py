@@ -1,7 +1,6 @@
 """Command lines that real callers use: both parsers of pyrunc accept them, and read the same from them.
 
-The lines are those of podman, conmon, go-runc, containerd's shim, docker, buildkit, buildah and cri-o.  A new
-caller, or a new form of a call, is a new line here.
+The lines are in ``corpus``; test_corpus_program.py gives them to the program.
 """
 
 from __future__ import annotations
@@ -9,176 +8,13 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyrunc.cli import lean, rich
 from pyrunc.cli.commands import BOOLEANS, COMMANDS, FLAGS, GLOBAL, REPEATABLE, Command, Option
 from pyrunc.cli.failure import Misuse
-
-NAMESPACE = "--root /run/containerd/runc/k8s.io --log B/log.json --log-format json"
-PODMAN = "--log-format=json --log B/oci-log"
-CRIO = "--root /run/pyrunc --systemd-cgroup"
-
-CORPUS = [
-    # podman, directly
-    "start ID",
-    "--cgroup-manager disabled start ID",
-    "kill ID 15",
-    "kill --all ID 9",
-    "delete --force ID",
-    "pause ID",
-    "resume ID",
-    "update --resources=FILE ID",
-    # conmon, for podman and cri-o
-    f"{PODMAN} create --bundle B --pid-file F ID",
-    f"{PODMAN} create --bundle B --pid-file F --no-pivot --no-new-keyring --console-socket S ID",
-    f"{PODMAN} create --bundle B --pid-file F --preserve-fds 2 ID",
-    f"--systemd-cgroup {PODMAN} create --bundle B --pid-file F ID",
-    f"--cgroup-manager disabled {PODMAN} create --bundle B --pid-file F --preserve-fds 1 ID",
-    f"{PODMAN} exec --pid-file F --process P --detach ID",
-    f"{PODMAN} exec --pid-file F --process P --detach --preserve-fds 1 --console-socket S ID",
-    # go-runc's global options
-    "--root D --debug --log F --log-format json --systemd-cgroup --rootless=true state ID",
-    "--rootless=false list --format=json",
-    "--rootless=auto list",
-    "--rootless auto list",
-    # containerd's shim
-    f"{NAMESPACE} create --bundle B --pid-file B/init.pid ID",
-    f"{NAMESPACE} create --bundle B --pid-file B/init.pid --console-socket S --no-pivot --no-new-keyring ID",
-    f"{NAMESPACE} --systemd-cgroup create --bundle B --pid-file B/init.pid ID",
-    f"{NAMESPACE} start ID",
-    f"{NAMESPACE} exec --process TMP --detach --pid-file B/E.pid ID",
-    f"{NAMESPACE} exec --process TMP --console-socket S --detach --pid-file B/E.pid ID",
-    f"{NAMESPACE} kill ID 15",
-    f"{NAMESPACE} kill --all ID 9",
-    f"{NAMESPACE} delete ID",
-    f"{NAMESPACE} delete --force ID",
-    f"{NAMESPACE} pause ID",
-    f"{NAMESPACE} resume ID",
-    f"{NAMESPACE} update --resources=- ID",
-    f"{NAMESPACE} ps --format json ID",
-    f"{NAMESPACE} state ID",
-    "features",
-    # go-runc, others
-    "list --format=json",
-    "events --stats ID",
-    "events --interval=5s ID",
-    "events ID --interval 100ms",
-    "ps --format table ID",
-    "run --bundle B ID",
-    "run --bundle B --pid-file F -no-subreaper ID",  # one dash, literally
-    # buildkit
-    "--log L --log-format json run --bundle B --no-pivot --keep ID",
-    "--log L --log-format json run --bundle B ID",
-    "exec --process P ID",
-    "kill ID 9",
-    # buildah
-    "create --bundle B --pid-file B/pid --console-socket S --no-pivot ID",
-    "kill ID",
-    "kill ID SIGKILL",
-    "delete ID",
-    "state ID",
-    # cri-o
-    f"{CRIO} state ID",
-    f"{CRIO} start ID",
-    f"{CRIO} delete --force ID",
-    f"{CRIO} kill ID 15",
-    f"{CRIO} kill -a ID 9",
-    f"{CRIO} exec --process F ID",
-    f"{CRIO} pause ID",
-    f"{CRIO} resume ID",
-    f"{CRIO} update --resources - ID",
-    # scripts and runc's own tests
-    "run -b B ID",
-    "run -b=B ID",
-    "run -d --keep --pidfd-socket S ID",
-    "run ID --bundle B",
-    "run ID -d",
-    "run -- ID",
-    "-root D list -q",
-    "--root=D list --quiet",
-    "list -f json -q",
-    "kill ID KILL -a",
-    "kill ID 0",
-    "delete ID -f",
-    "delete -f=false ID",
-    "update ID --memory -1 --memory-swap=-1 --memory-reservation 50M -m 1.5g",
-    "update --cpu-period 1 --cpu-quota -1 --cpu-burst 0 --cpu-share 2 --cpu-idle 1 ID --pids-limit -1 --plan",
-    "update -r - ID --cpuset-cpus 0-1 --cpuset-mems 0 --blkio-weight 10 --cpu-rt-period 1 --cpu-rt-runtime 1",
-    "exec ID ls -l --color",
-    "exec -t ID sh",
-    "exec ID -- ls",
-    "exec -- ID ls",
-    "exec -d -t -u 1000:1000 --additional-gids 5 -g 6 -c CAP_KILL --cwd /x -e A=B --env=C=D=E ID env",
-    "exec --user=0 --no-new-privs --apparmor P --process-label L --ignore-paused ID true",
-    "exec --cgroup memory,cpu:a --cgroup b ID true",
-    "exec -p /dev/fd/3 ID",
-    "exec --no-new-privs=false ID true",
-    "exec --pidfd-socket S --preserve-fds=0 ID true",
-    "ps ID -ef",
-    "ps -f json ID",
-    "ps ID -o pid,args",
-    "spec",
-    "spec -b B --rootless",
-    "validate --bundle B",
-    "plan --bundle B --format json",
-    "plan A --diff B",
-    "--debug=false --systemd-cgroup=0 state ID",
-    # podman --runtime-flag, and by hand: a value that may be left out never takes the next word
-    f"--private-tmp {PODMAN} create --bundle B --pid-file F ID",
-    f"--private-tmp=size=64m --workspace=cwd,size=1g --ephemeral-rootfs=true --cow=/a:/b {PODMAN} create -b B ID",
-    "--private-tmp=false --ephemeral-rootfs=F start ID",
-    "--ephemeral-rootfs --workspace /work --cow /a --cow /b run -b B ID",
-    "-private-tmp= -ephemeral-rootfs=10% kill ID",
-    "diff ID",
-    "diff --format json ID",
-    "commit ID DEST",
-    "commit ID - --layer /work",
-    "--private-tmp commit ID DEST/",
-]
-
-#: Calls for commands of later versions, and lines that runc refuses too.
-REFUSED = [
-    "update",
-    "update --memory",
-    "update --bogus 1 ID",
-    "events",
-    "events --stats ID more",
-    "checkpoint --image-path P --work-path W --leave-running --tcp-established --file-locks ID",
-    "checkpoint --help",
-    "restore --lsm-mount-context",
-    "create --bundle",
-    "create --bundle B",
-    "create --bundle B ID extra",
-    "create --preserve-fds x ID",
-    "create --preserve-fds=-1 ID",
-    "create --preserve-fds=1_0 ID",
-    "create -db B ID",
-    "create -bB ID",
-    "create ---bundle B ID",
-    "create --=B ID",
-    "create --bundle B --root D ID",
-    "exec",
-    "exec --additional-gids 1,2 ID true",
-    "kill ID 9 more",
-    "list extra",
-    "list --format yaml",
-    "list -q=perhaps",
-    "--log-format xml list",
-    "--rootless state ID",
-    "--debug=perhaps list",
-    "--bogus list",
-    "bogus",
-    "--private-tmp size=64m list",
-    "--workspace",
-    "--cow",
-    "diff",
-    "diff ID -f table",
-    "commit ID",
-    "commit ID DEST MORE",
-    "create --private-tmp ID",
-]
+from tests.callers.corpus import CORPUS, REFUSED
 
 
 def both(words: list[str]) -> tuple[lean.Line | None, lean.Line | int | None]:
@@ -202,6 +38,10 @@ def test_both_parsers_accept_what_callers_say_and_agree_on_it(line: str) -> None
     lean_says, rich_says = both(words)
     assert lean_says is not None
     assert rich_says == lean_says
+
+
+def test_no_line_is_there_twice() -> None:
+    assert sorted(set(CORPUS)) == sorted(CORPUS)
 
 
 @pytest.mark.parametrize("line", REFUSED)
@@ -308,6 +148,7 @@ def correct(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return [*before, command.name, *words], arguments
 
 
+@settings(deadline=None)
 @given(correct())
 def test_every_spelling_of_a_correct_line_is_read_the_same_by_both(line: tuple[list[str], list[str]]) -> None:
     words, arguments = line
@@ -332,6 +173,7 @@ FRAGMENTS = sorted(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8))
 def test_both_agree_on_any_line_whether_it_is_one(words: list[str]) -> None:
     lean_says, rich_says = both(words)
@@ -341,6 +183,7 @@ def test_both_agree_on_any_line_whether_it_is_one(words: list[str]) -> None:
         assert lean_says is None
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(COMMANDS.values())), st.lists(st.sampled_from(FRAGMENTS), max_size=6))
 def test_both_agree_behind_any_command(command: Command, words: list[str]) -> None:
     lean_says, rich_says = both([command.name, "ID", *words])
