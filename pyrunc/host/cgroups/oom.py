@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _NO_LIMIT = 1 << 62
 
 
+def counts(cgroups: Mapping[str, str]) -> bool:
+    """Whether it is counted at all: there is a memory controller."""
+    return files.exists(_file(cgroups))
+
+
 def kills(cgroups: Mapping[str, str]) -> int:
     """How many processes of the container it has killed so far; on v1 from Linux 4.13 on, without cgroups below."""
     return _kills(tree.read(_file(cgroups)))
@@ -98,3 +103,37 @@ class Watch:
         """Interrupted, it can be called again."""
         files.close(self._open)
         self.fd = self._file = -1
+
+
+class Witness:
+    """Remembers what happened in a cgroup that goes with its last process, as systemd removes those of its units.
+
+    ``look`` is to be called whenever ``fd`` has ``events``; ``fd`` is -1 when the cgroup has gone.
+    """
+
+    __slots__ = ("_cgroups", "_watch", "kills", "limit")
+
+    def __init__(self, cgroups: Mapping[str, str]) -> None:
+        self._cgroups = cgroups
+        self.kills = 0
+        self.limit = limit(cgroups)
+        self._watch = Watch(cgroups)
+
+    @property
+    def fd(self) -> int:
+        return self._watch.fd
+
+    @property
+    def events(self) -> int:
+        return self._watch.events
+
+    def look(self) -> None:
+        if self._watch.struck():
+            # The numbers may be gone between the signal and the look at them.
+            self.kills = max(kills(self._cgroups), self.kills, 1)
+            self.limit = limit(self._cgroups) or self.limit
+        if not files.is_directory(files.parent(_file(self._cgroups))):
+            self.close()
+
+    def close(self) -> None:
+        self._watch.close()

@@ -108,7 +108,7 @@ def test_what_is_no_bus_is_an_error_with_the_socket(
 def test_all_of_the_authentication_comes_before_the_answer(tmp_path: Path) -> None:
     """As systemd's own socket may not look at a message that it read together with BEGIN."""
     path = str(tmp_path / "socket")
-    seen = []
+    seen: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen(1)
