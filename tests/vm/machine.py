@@ -52,6 +52,7 @@ class Machine:
         self.name = name
         self.folder = RUN / name
         self.console = self.folder / "console"
+        self._process: subprocess.Popen[bytes] | None = None
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -80,7 +81,7 @@ class Machine:
                 return
             lives = ("timeout", "--kill-after=5", str(LIFE))
             with (self.folder / "qemu.log").open("wb") as log:
-                process = subprocess.Popen(
+                self._process = process = subprocess.Popen(
                     [*BOUND, *lives, *BOUND, *command] if bound else [*lives, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -159,8 +160,10 @@ class Machine:
             if self._is_ours(pid):
                 os.killpg(pid, signal.SIGKILL)
                 while self._is_ours(pid):
-                    reap(pid)
                     time.sleep(0.01)
+        if self._process:
+            self._process.kill()
+            self._process.wait()
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
@@ -219,11 +222,3 @@ def greets(port: int) -> bool:
             return connection.recv(4) == b"SSH-"
     except (TimeoutError, ConnectionError):
         return False
-
-
-def reap(pid: int) -> None:
-    """Collect a child's status; it may be another process's child."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
