@@ -62,10 +62,12 @@ class Change:
             elif self.after is not None and self.needed:
                 file.replace(self.path, self.before, self.after)
         except BaseException:
-            if ahead and self.record is None:
-                file.remove(self.record_path, str(self.new_record))
-            elif ahead:
-                file.replace(self.record_path, self.new_record, str(self.record))
+            # An interruption can come when the file has been replaced already: then the record is right.
+            if ahead and file.read(self.path) == self.before:
+                if self.record is None:
+                    file.remove(self.record_path, str(self.new_record))
+                else:
+                    file.replace(self.record_path, self.new_record, self.record)
             raise
         if self.new_record is None and self.record is not None:
             file.remove(self.record_path, self.record)
