@@ -63,7 +63,7 @@ class Change:
                 file.replace(self.path, self.before, self.after)
         except BaseException:
             # An interruption can come when the file has been replaced already: then the record is right.
-            if ahead and file.read(self.path) == self.before:
+            if ahead and file.read(self.path) != self.after:
                 if self.record is None:
                     file.remove(self.record_path, str(self.new_record))
                 else:
