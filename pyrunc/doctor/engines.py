@@ -144,21 +144,23 @@ def _configuration(machine: Machine, name: str, read: Callable[[Wish], Known]) -
     id, title = f"engine.{name}.configuration", f"{name}'s configuration"
     try:
         known = read(Wish("", home=_home(machine, name)))
+    except OSError as error:  # a directory of drop-ins that this user may not look at
+        yield Finding(id, title, "unknown", f"cannot be looked at: {error}")
+        return
     except PyruncError as error:
         status: Status = "unknown" if "permission denied" in str(error) else "problem"
         yield Finding(
             id, title, status, f"{error.where}: {error.message}" if error.where else error.message, error.hint
         )
         return
-    user = " --user" if _home(machine, name) else ""
+    do = _setup(machine, name)
     if not known.runtimes:
-        do = f"pyrunc setup {name}{user}"
         if known.default == NAME:
             yield Finding(id, title, "problem", f"{NAME} is the default, and no runtime of that name is there", do)
         else:
             yield Finding(id, title, "ok", f"does not name {NAME}", f"to use it there: {do}")
         return
-    yield _runtime(machine, id, title, known, f"pyrunc setup {name}{user}")
+    yield _runtime(machine, id, title, known, do)
     if known.systemd and not machine.systemd:
         found = "has systemd make cgroups, and systemd does not run here"
         yield Finding(
@@ -173,6 +175,16 @@ def _home(machine: Machine, name: str) -> str:
     home = config_home(machine.environment)
     own = {"containerd": containerd.FILE, "docker": docker.FILE}.get(name)
     return home if own is None or os.path.exists(f"{home}/{own}") else ""
+
+
+def _setup(machine: Machine, name: str) -> str:
+    """The command that mends the configuration which ``_home`` has chosen."""
+    command = f"pyrunc setup {name}"
+    if not machine.facts["uid"]:
+        return command
+    if _home(machine, name):
+        return f"{command} --user"
+    return f"as root: {command}" + (f"; for an engine of your own: {command} --user" if ENGINES[name][2] else "")
 
 
 def _runtime(machine: Machine, id: str, title: str, known: Known, do: str) -> Finding:

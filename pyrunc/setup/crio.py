@@ -44,10 +44,15 @@ def within(text: str | None, where: str, wish: Wish) -> str:
 def files(sysroot: str) -> list[str]:
     """The files that CRI-O reads, in its order: of the drop-ins all, whatever their names."""
     found = [sysroot + MAIN]
-    for directory, below, names in os.walk(sysroot + DROP_INS):
+    for directory, below, names in os.walk(sysroot + DROP_INS, onerror=_refuse):
         below.sort()
         found += [f"{directory}/{name}" for name in names]
     return [found[0], *sorted(found[1:], key=lambda path: path.split("/"))]
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def reload(wish: Wish, before: str, after: str) -> str:  # noqa: ARG001

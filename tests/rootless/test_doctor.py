@@ -68,6 +68,17 @@ def test_the_users_own_engines(user: User, engine: str) -> None:
     assert not [path for path in (user.home / ".config").rglob("*") if path.is_file()]
 
 
+@pytest.mark.needs("setpriv", "root", "podman")
+def test_drop_ins_that_the_user_may_not_list_are_unknown(user: User) -> None:
+    closed = user.home / ".config/containers/containers.conf.d"
+    closed.mkdir(parents=True)
+    closed.chmod(0o700)
+    found = checks(user)["engine.podman.configuration"]
+    assert found["status"] == "unknown"
+    assert "Permission denied" in found["found"]
+    assert checks(user)["pyrunc.container"]["status"] == "ok"
+
+
 @pytest.mark.needs("setpriv")
 def test_crio_has_no_users(user: User) -> None:
     assert "CRI-O runs for the whole system only" in user.run("setup", "crio", "--user", status=1).stderr

@@ -288,6 +288,26 @@ def test_the_configuration_of_an_engine(
     assert (one.status, words in one.found) == (status, True), one.found
 
 
+@pytest.mark.parametrize(
+    ("name", "uid", "own", "do"),
+    [
+        ("docker", 0, False, "pyrunc setup docker"),
+        ("podman", 1000, False, "pyrunc setup podman --user"),
+        ("docker", 1000, True, "pyrunc setup docker --user"),
+        ("docker", 1000, False, "as root: pyrunc setup docker; for an engine of your own: pyrunc setup docker --user"),
+        ("crio", 1000, False, "as root: pyrunc setup crio"),
+    ],
+)
+def test_the_command_that_is_advised_is_that_of_the_user(
+    name: str, uid: int, own: bool, do: str, tmp_path: Path
+) -> None:
+    if own:
+        (tmp_path / "docker").mkdir()
+        (tmp_path / "docker/daemon.json").write_text("{}")
+    here = machine({"HOME": "/nowhere", "XDG_CONFIG_HOME": str(tmp_path), "PATH": "/bin"}, uid=uid)
+    assert engines._setup(here, name) == do
+
+
 def test_systemd_that_does_not_run_cannot_make_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Machine, "systemd", False)
     (tmp_path / "docker").mkdir()
