@@ -71,7 +71,7 @@ def join(
             opened.append(slots[SLOT_ROOT])
             if process.state(state["pid"], state["start_time"]) != "running":
                 raise StateError(machine.REFUSALS["exec", machine.STOPPED])
-        joined = directories(state["cgroups"], cgroups)
+        joined = directories(state["cgroups"], cgroups) if cgroups else _possible(state)
         plan = plan_exec(
             spec,
             task,
@@ -122,6 +122,25 @@ def join(
             files.close(opened)
 
 
+def _possible(state: State) -> dict[str, str]:
+    """The container's cgroups; of a cgroup2 that gives controllers to others below it, and so takes no process, that
+    in which the container's first process is.  A systemd in it makes it so (runc does the same)."""
+    cgroups = state["cgroups"]
+    directory = cgroups.get("")
+    if directory is None:
+        return cgroups
+    try:
+        if not probe.read(directory + "/cgroup.subtree_control").strip():
+            return cgroups
+        membership = probe.read(f"/proc/{state['pid']}/cgroup")
+    except (FileNotFoundError, ProcessLookupError):
+        return cgroups  # it has ended
+    own = probe.cgroup_facts(probe.read("/proc/self/mountinfo"), membership)
+    first = normal(own["mounts"][""] + own["own"][""])
+    # The container may have moved that process, but not to where it has no business.
+    return {**cgroups, "": first} if first.startswith(directory + "/") else cgroups
+
+
 def attachment(state: State, cgroups: dict[str, str], layout: CgroupFacts) -> tuple[Unit, str] | None:
     """The unit that systemd is to move a process into, and where below it, as the caller may not do it itself.
 
@@ -164,19 +183,33 @@ def _setgroups_denied(pid: int) -> bool:
 
 
 def directories(cgroups: dict[str, str], choices: Sequence[str]) -> dict[str, str]:
-    """The cgroups to join, by controller: the container's, or below them what ``--cgroup`` names."""
+    """The cgroups to join, by controller: the container's, or below them what ``--cgroup`` names; runc's words."""
     chosen = dict(cgroups)
+    asked: dict[str, str] = {}
     for choice in choices:
-        names, colon, path = choice.rpartition(":")
-        if not choice or ".." in path.split("/"):
-            raise UsageError(f"--cgroup {choice!r}: expected [CONTROLLER,…:]PATH without ..")
-        controllers = names.split(",") if colon else list(cgroups)
-        for controller in controllers:
-            key = "name=systemd" if controller == "systemd" and controller not in cgroups else controller
-            if key not in cgroups:
-                raise UsageError(f"--cgroup {choice!r}: unknown controller {controller!r} for this container")
-            directory = normal(f"{cgroups[key]}/{path}")
-            if not files.is_directory(directory):
-                raise UsageError(f"--cgroup {choice!r}: {directory}: no such cgroup")
-            chosen[key] = directory
+        names, colon, path = choice.partition(":")
+        if ":" in path:
+            raise UsageError(f"invalid --cgroup argument: {choice}", hint="[CONTROLLER,...:]PATH is expected")
+        if not colon and len(choices) > 1:
+            raise UsageError(f"invalid --cgroup argument: {choice} (missing <controller>: prefix)")
+        for controller in names.split(",") if colon else cgroups:
+            if colon and not controller:
+                raise UsageError(f"invalid --cgroup argument: {choice} (empty <controller> prefix)")
+            if controller in asked:
+                raise UsageError(f'invalid --cgroup argument(s): duplicate controller "{controller}"')
+            asked[controller] = path if colon else choice
+    for controller, path in asked.items():
+        chosen |= _below(cgroups, controller, path)
     return chosen
+
+
+def _below(cgroups: dict[str, str], controller: str, path: str) -> dict[str, str]:
+    key = "name=systemd" if controller == "systemd" and controller not in cgroups else controller
+    if key not in cgroups:
+        raise UsageError(f"unknown controller {controller} in --cgroup", hint="the container has no cgroup with it")
+    directory = normal(f"{cgroups[key]}/{path}")
+    if not f"{directory}/".startswith(f"{cgroups[key]}/"):
+        raise UsageError(f"{path} is not a sub cgroup path", where="--cgroup")
+    if not files.is_directory(directory):
+        raise UsageError(f"{directory}: no such cgroup", where="--cgroup")
+    return {key: directory}

@@ -132,6 +132,11 @@ def test_a_delegated_cgroup_is_the_containers_without_limits_too(new_box: NewBox
     assert folder.name == box.id
     # From another scope of the same user it can be joined, from the session, which is in none of the user's, it cannot.
     assert box.exec("ID", "/bin/cat", "/proc/self/cgroup").stdout.endswith(f"/{box.id}\n")
+    # When it gives controllers to others, as a systemd has it, the cgroup of the first process is joined in its place.
+    (folder / "init").mkdir()
+    (folder / "init/cgroup.procs").write_text(str(box.state()["pid"]))
+    (folder / "cgroup.subtree_control").write_text("+pids")
+    assert box.exec("ID", "/bin/cat", "/proc/self/cgroup").stdout.endswith(f"/{box.id}/init\n")
     box.runtime = pyrunc
     assert f"/{box.id}/cgroup.procs: {CANNOT_MOVE}" in box.exec("ID", "/bin/true", status=255).stderr
     box.command("pause", "ID")
