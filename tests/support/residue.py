@@ -21,6 +21,8 @@ TOKEN = "PYRUNC_TEST_TOKEN"
 
 NAMES = ("pyrunc", "runc", "crun", "conmon", "libpod", "netavark", "aardvark", "buildah")
 
+#: What pyrunc keeps in its root for the containers to come: a lock, and compiled filters.
+KEPT = (".mounting", ".seccomp")
 STATE_DIRECTORIES = ("/run/pyrunc", "/run/runc", "/run/crun", f"/run/user/{os.getuid()}/pyrunc")
 
 
@@ -143,6 +145,6 @@ def _states() -> dict[str, str]:
             names = os.listdir(folder)
         except (FileNotFoundError, PermissionError):
             continue
-        for name in names:
+        for name in set(names).difference(KEPT):
             found[f"state {folder}/{name}"] = f"state: {folder}/{name}"
     return found

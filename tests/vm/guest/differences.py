@@ -19,13 +19,12 @@ FILES: Table = {
     ("cpu.weight", OTHERS, ALL, ("run",)): ("20", "59", CURVE),
     ("cpu.weight", OTHERS, ALL, ("update",)): ("79", "174", CURVE),
     ("io.weight", OTHERS, ("systemd",), BOTH): (
-        "default 100", "default 1920", "systemd is told the weight, and sets it for BFQ and for others",
+        "default 100", "default 1200", "systemd writes here the IOWeight of which it makes 200 for BFQ",
     ),
     ("io.bfq.weight", ("runc",), ("systemd",), ("update",)): (
-        "default 100", "default 265", "systemd applies its weight anew, on its own scale for BFQ; that of runc is lost",
-    ),
-    ("io.bfq.weight", ("crun",), ("systemd",), ("update",)): (
-        "default 200", "default 265", "systemd applies its weight anew; crun tells it nothing, so nothing is applied",
+        "default 100",
+        "default 200",
+        "runc tells systemd of no weight: it writes its default at any change; crun has a cgroup below it",
     ),
 }  # fmt: skip
 
@@ -34,8 +33,12 @@ PROPERTIES: Table = {
     ("CPUWeight", ("runc",), SYSTEMD, ("update",)): ("79", "174", CURVE),
     ("IOWeight", ("runc",), ("systemd",), BOTH): (
         "[not set]",
-        "1920",
+        "1200",
         "runc writes the file and does not tell systemd",
     ),
-    ("MemorySwapMax", ("runc",), ("systemd",), ("update",)): ("33554432", "0", "runc tells systemd no swap of 0"),
+    ("MemorySwapMax", ("runc",), ("systemd",), ("update",)): (
+        "33554432",
+        "0",
+        "runc tells systemd of no swap that is 0: the next reload undoes it (opencontainers/cgroups issue 74)",
+    ),
 }

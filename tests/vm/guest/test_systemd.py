@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.root.box import until
+from tests.root.test_resources_v1 import throttled
 from tests.support.command import run
 from tests.vm.guest.units import FLAGS, cgroup_of, gone, known, show, unit_of, until_forgotten
 
@@ -27,14 +28,16 @@ LIMITS: dict[str, Any] = {
     "memory": {"limit": 67108864, "reservation": 33554432, "swap": 134217728},
     "cpu": {"shares": 512, "quota": 12345, "period": 50000, "cpus": "0", "mems": "0", "burst": 1000},
     "pids": {"limit": 20},
-    "blockIO": {"weight": 500},
+    "blockIO": {"weight": 500, **throttled(WriteBps=1048576)},
+    "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
     "unified": {"memory.high": "48M"},
 }
 
 
 def files(folder: Path) -> dict[str, str]:
     names = ("memory.max", "memory.low", "memory.high", "memory.swap.max", "cpu.max", "cpu.max.burst", "cpu.weight",
-             "cpuset.cpus", "pids.max", "io.bfq.weight")  # fmt: skip
+             "cpuset.cpus", "cpuset.mems", "pids.max", "io.bfq.weight", "io.weight", "io.max",
+             "hugetlb.2MB.max")  # fmt: skip
     return {name: (folder / name).read_text().strip() for name in names if (folder / name).exists()}
 
 
@@ -47,7 +50,11 @@ LIMITED = {
     "cpu.max.burst": "1000",
     "cpu.weight": "59",
     "cpuset.cpus": "0",
+    "cpuset.mems": "0",
     "pids.max": "20",
+    "io.bfq.weight": "default 500",
+    "io.weight": "default 4500",  # of that systemd makes 500 for BFQ
+    "hugetlb.2MB.max": "4194304",
 }
 
 
@@ -85,7 +92,8 @@ def test_the_unit_and_its_cgroup_have_what_the_config_says(new_box: Callable[...
     }
     assert show(name, *expected) == expected
     found = files(cgroup_of(name))
-    assert found == {**LIMITED, **({"io.bfq.weight": "default 500"} if "io.bfq.weight" in found else {})}
+    assert found.pop("io.max").endswith(" rbps=max wbps=1048576 riops=max wiops=max")
+    assert found == LIMITED
     assert (cgroup_of(name) / "cgroup.procs").read_text().split() == [str(box.state()["pid"])]
     box.start()
     assert box.exec("ID", "/bin/cat", "/proc/self/cgroup").stdout == f"0::/machine.slice/machine-tests.slice/{name}\n"
@@ -106,13 +114,26 @@ def test_systemd_keeps_the_limits_and_the_device_filter_when_it_looks_again(new_
     unit = unit_of(box)
     before = files(cgroup_of(unit))
     run("systemctl", "daemon-reload")
-    run("systemctl", "set-property", "--runtime", unit, "IOWeight=321")
-    after = files(cgroup_of(unit))
-    assert {name for name in before if before[name] != after[name]} <= {"io.bfq.weight", "cpu.max"}
+    run("systemctl", "set-property", "--runtime", unit, "CPUAccounting=yes")
+    assert before["cpu.max"] == "12345 50000"
+    assert files(cgroup_of(unit)) == {**before, "cpu.max": "12500 50000"}  # systemd has whole percentages of a CPU
     assert "not permitted" in box.exec("ID", "/bin/cat", "/dev/kmsg", status=1).stderr
     box.exec("ID", "/bin/cat", "/dev/null")
     box.delete("--force")
     gone(box)
+
+
+@pytest.mark.parametrize("flags", [FLAGS, ()], ids=["systemd", "cgroupfs"])
+@pytest.mark.parametrize("swap", [{}, {"swap": 1 << 20}], ids=["swap", "no swap"])
+def test_a_mebibyte_of_memory_is_enough_to_start(
+    new_box: Callable[..., Box], flags: tuple[str, ...], swap: dict[str, int]
+) -> None:
+    box = new_box("/bin/cat", "/proc/self/cgroup")
+    path = f"system.slice:box:{box.id}" if flags else f"/{box.id}"
+    box.bundle.edit(linux__resources={"memory": {"limit": 1 << 20, **swap}}, linux__cgroupsPath=path)
+    place = f"/system.slice/box-{box.id}.scope" if flags else f"/{box.id}"
+    assert box.run(flags=flags).stdout == f"0::{place}\n"
+    gone(box, f"box-{box.id}.scope")
 
 
 def test_one_task_little_memory_and_no_time_are_enough_to_start(new_box: Callable[..., Box]) -> None:

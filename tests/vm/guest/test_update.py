@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.root.test_resources_v1 import throttled
 from tests.support import programs
 from tests.support.command import run
 from tests.vm.guest.units import FLAGS, TOP, cgroup_of, gone, show
@@ -28,7 +29,7 @@ BEFORE: dict[str, Any] = {
 }
 NAMES = (
     "memory.max", "memory.swap.max", "memory.low", "memory.high", "cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle",
-    "cpuset.cpus", "cpuset.mems", "pids.max", "io.weight", "io.bfq.weight",
+    "cpuset.cpus", "cpuset.mems", "pids.max", "io.weight", "io.bfq.weight", "io.max", "hugetlb.2MB.max",
 )  # fmt: skip
 
 FILE = {"memory": {"limit": 48 * MIB, "swap": 48 * MIB}, "pids": {"limit": 7}, "unified": {"memory.high": "40000000"}}
@@ -42,8 +43,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("--resources", "-"),
 )
 
-#: From the fourth step on: (theirs, ours), as the weight lies on the curve of runc 1.4.
-WEIGHT = {"cpu.weight": ("20", "59")}
+
+def known(other: str, index: int, *, systemd: bool) -> dict[str, tuple[str, str]]:
+    """What differs after a step, as file -> (theirs, ours)."""
+    if index < 4:
+        return {}
+    found = {"cpu.weight": ("20", "59")}  # ours lies on the curve of runc 1.4
+    if systemd:
+        found["io.weight"] = ("default 100", "default 2300")  # of that systemd makes 300 for BFQ
+    if systemd and (other, index) == ("runc", 5):
+        found["io.bfq.weight"] = ("default 100", "default 300")  # runc does not tell systemd, which writes its default
+    return found
 
 
 def settings(folder: Path) -> dict[str, str]:
@@ -84,7 +94,7 @@ def test_the_files_hold_what_they_hold_after_the_others_updates(
         theirs = after_each(new_box(runtime=Path(found)), flags)
         for index, (their, our) in enumerate(zip(theirs, ours, strict=True)):
             differing = {name: (their.get(name), our[name]) for name in our if their.get(name) != our[name]}
-            assert differing == (WEIGHT if index > 3 else {}), (other, ("create", *STEPS)[index])
+            assert differing == known(other, index, systemd=flags == FLAGS), (other, ("create", *STEPS)[index])
 
 
 def test_what_runc_has_from_1_2_on(new_box: Callable[..., Box]) -> None:
@@ -107,7 +117,15 @@ def update(box: Box, resources: dict[str, Any], **options: Any) -> str:
 def test_systemd_has_the_same_limits_and_keeps_them(new_box: Callable[..., Box]) -> None:
     box = created(new_box(), FLAGS)
     unit = f"box-{box.id}.scope"
-    update(box, {**FILE, "cpu": {"shares": 1024, "cpus": "0", "quota": 12345, "period": 50000, "burst": 1000}})
+    update(
+        box,
+        {
+            **FILE,
+            "cpu": {"shares": 1024, "cpus": "0", "mems": "0", "quota": 12345, "period": 50000, "burst": 1000},
+            "blockIO": {"weight": 700, **throttled(ReadIOPS=100)},
+            "hugepageLimits": [{"pageSize": "2MB", "limit": 2 * MIB}],
+        },
+    )
     assert show(unit, *PROPERTIES) == {
         "MemoryMax": str(48 * MIB),
         "MemorySwapMax": "0",
@@ -118,11 +136,12 @@ def test_systemd_has_the_same_limits_and_keeps_them(new_box: Callable[..., Box])
         "TasksMax": "7",
     }
     before = settings(cgroup_of(unit))
-    assert before["cpu.max"] == "12345 50000"
+    assert (before["cpu.max"], before["io.bfq.weight"]) == ("12345 50000", "default 700")
+    assert before["io.max"].endswith(" rbps=max wbps=max riops=100 wiops=max")
     run("systemctl", "daemon-reload")
-    run("systemctl", "set-property", "--runtime", unit, "IOWeight=321")
-    after = settings(cgroup_of(unit))
-    assert {name for name in after if after[name] != before[name]} <= {"io.weight", "io.bfq.weight", "cpu.max"}
+    run("systemctl", "set-property", "--runtime", unit, "CPUAccounting=yes")
+    # systemd has whole percentages of a CPU.
+    assert settings(cgroup_of(unit)) == {**before, "cpu.max": "12500 50000"}
     box.delete("--force")
     gone(box, unit)
 
