@@ -131,7 +131,7 @@ CORPUS = [
     "exec -- ID ls",
     "exec -d -t -u 1000:1000 --additional-gids 5 -g 6 -c CAP_KILL --cwd /x -e A=B --env=C=D=E ID env",
     "exec --user=0 --no-new-privs --apparmor P --process-label L --ignore-paused ID true",
-    "exec --cgroup memory,cpu:a --cgroup b ID true",
+    "exec --cgroup memory,cpu:a --cgroup pids:b ID true",
     "exec -p /dev/fd/3 ID",
     "exec --no-new-privs=false ID true",
     "exec --pidfd-socket S --preserve-fds=0 ID true",
