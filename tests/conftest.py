@@ -148,7 +148,8 @@ def ids(root: Path) -> Iterator[Callable[[], str]]:
     made: list[str] = []
 
     def make() -> str:
-        made.append(f"pyrunc-test-{token()}-{worker}-{next(COUNTER)}")
+        # Of one length: no id is a part of another's.
+        made.append(f"pyrunc-test-{token()}-{worker}-{next(COUNTER):04}")
         return made[-1]
 
     yield make
@@ -187,11 +188,15 @@ def bundle(tmp_path: Path) -> Callable[..., Bundle]:
     return make
 
 
+#: systemd mounts it when somebody looks.
+AUTOMOUNT = "/proc/sys/fs/binfmt_misc"
+
+
 @pytest.fixture
 def canary(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
     """A tree on the host that must not change; checked after the test."""
     engines = ("/var/lib/containers/", "/run/containers/", "/run/netns", "/run/user/", "/run/docker/")
     others = (f"{tmp_path_factory.getbasetemp().parent}/", f"{tempfile.gettempdir()}/pyrunc-test-")
-    made = Canary(tmp_path / "canary", ignore_mounts=engines + others)
+    made = Canary(tmp_path / "canary", ignore_mounts=(*engines, *others, AUTOMOUNT))
     yield made
     made.check()

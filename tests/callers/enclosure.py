@@ -67,7 +67,7 @@ class Enclosure:
         assert self._outer.stdin is not None
         assert self._outer.stdout is not None
         self._outer.stdin.close()
-        self._outer.wait(timeout=30)
+        self._outer.wait(timeout=60)
         self._outer.stdout.close()
 
     def argv(self, command: Sequence[str]) -> list[str]:

@@ -213,7 +213,7 @@ class running:  # noqa: N801  (reads as a verb at its uses)
 
     def logs_hold(self, text: str) -> None:
         """Wait until the container has printed ``text``."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while text not in (seen := self.do("logs", "NAME")).out:
             assert time.monotonic() < deadline, seen
 

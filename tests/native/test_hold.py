@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("root")
 
 START, END_ALL, END_GROUP = 1, 2, 3
-DEADLINE = 30.0
+DEADLINE = 60.0
 PATH = ("/usr/bin", "/bin")
 
 

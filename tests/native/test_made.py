@@ -346,11 +346,11 @@ drive({str(testing)!r}, ops(("umask", 0), ("open", 8, {str(tmp_path / "fifo")!r}
 
 
 def until_blocked(pid: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     openat = {"x86_64": "257", "aarch64": "56"}[platform.machine()]
     while Path(f"/proc/{pid}/syscall").read_text().split()[0] != openat:
         assert time.monotonic() < deadline
 
 
 def ended(pidfd: int) -> bool:
-    return bool(select.select([pidfd], [], [], 30)[0])
+    return bool(select.select([pidfd], [], [], 60)[0])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.bundles import Bundle
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Box:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,10 +69,15 @@ def with_hugetlb() -> Iterator[Path]:
     """The top of a cgroup2 that has the controller hugetlb, which may be enabled there: that is taken back."""
     demand("hugetlb")
     top = Path(cgroup_mounts()[""])
-    before = (top / "cgroup.subtree_control").read_text().split()
-    yield top
-    if "hugetlb" not in before:
-        (top / "cgroup.subtree_control").write_text("-hugetlb")
+    lock = os.open(top, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other workers enable it, too, and would lose it
+        before = (top / "cgroup.subtree_control").read_text().split()
+        yield top
+        if "hugetlb" not in before:
+            (top / "cgroup.subtree_control").write_text("-hugetlb")
+    finally:
+        os.close(lock)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ DEEP = 10_000
 
 
 def call(*words: str | os.PathLike[str]) -> None:
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=30)
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 class Layered:

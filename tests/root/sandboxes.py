@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyrunc import Completed
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Sandboxes:

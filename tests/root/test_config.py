@@ -225,10 +225,10 @@ def test_no_mount_reaches_a_host_whose_mounts_are_shared(box: Box) -> None:
     # systemd makes / shared: what the runtime mounts must not propagate back.
     box.bundle.mount("/tmp", "tmpfs", "tmpfs").args("/bin/true")
     command = [str(box.runtime), "--root", str(box.root), "run", "--bundle", str(box.bundle.path), box.id]
-    script = '"$@" || exit; wc -l </proc/self/mountinfo; "$@" || exit; wc -l </proc/self/mountinfo'
-    result = run(
-        "unshare", "-m", "--propagation", "shared", "sh", "-c", f"wc -l </proc/self/mountinfo; {script}", "sh", *command
-    )
+    count = "wc -l </proc/self/mountinfo"
+    script = f'mount --make-rshared / && {count}; "$@" || exit; {count}; "$@" || exit; {count}'
+    # Private first: shared with this host, it would see what other tests mount.
+    result = run("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", *command)
     assert len(set(result.stdout.split())) == 1, result.stdout
 
 
@@ -293,7 +293,7 @@ def test_the_seccomp_listener_goes_to_the_agent_with_metadata(box: Box, tmp_path
     agent = socket.socket(socket.AF_UNIX)
     agent.bind(str(tmp_path / "agent"))
     agent.listen(1)
-    agent.settimeout(20)
+    agent.settimeout(60)
     got: dict[str, Any] = {}
 
     def serve() -> None:
@@ -316,7 +316,7 @@ def test_the_seccomp_listener_goes_to_the_agent_with_metadata(box: Box, tmp_path
                         "listenerMetadata": "the metadata"}
     )  # fmt: skip
     box.run()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     agent.close()
     assert got["state"]["metadata"] == "the metadata"
     assert got["state"]["state"]["id"] == box.id

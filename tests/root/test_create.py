@@ -122,11 +122,11 @@ class ConsoleSocket:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen(1)
-        self.listener.settimeout(20)
+        self.listener.settimeout(60)
 
     def receive(self) -> tuple[int, bytes]:
         connection, _ = self.listener.accept()
-        connection.settimeout(20)
+        connection.settimeout(60)
         with connection:
             data, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4 * 8))
             assert len(ancillary) == 1, "one message with one descriptor"
@@ -143,7 +143,7 @@ class ConsoleSocket:
 def read_all(master: int) -> bytes:
     """What arrives on a pty until its last slave is closed."""
     data = b""
-    while select.select([master], [], [], 20)[0]:
+    while select.select([master], [], [], 60)[0]:
         try:
             chunk = os.read(master, 65536)
         except OSError:  # EIO: no slave is left
@@ -225,7 +225,7 @@ def test_run_forwards_signals(new_box: Callable[..., Box], tmp_path: Path) -> No
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == b"got it\n"
-        assert process.wait(timeout=20) == 7
+        assert process.wait(timeout=60) == 7
     box.nothing_left()
 
 

@@ -38,7 +38,7 @@ def test_a_created_container_ends_on_a_signal(
     p("kill", container_id, signal)
     import select
 
-    assert select.select([pidfd], [], [], 30)[0]
+    assert select.select([pidfd], [], [], 60)[0]
     os.close(pidfd)
     assert json.loads(p("state", container_id).stdout)["status"] == "stopped"
     p("delete", container_id)
@@ -128,7 +128,7 @@ def test_a_filter_that_forbids_to_exec_and_to_exit_ends_the_container(
 ) -> None:
     allowed = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ALLOW"}]}
     made = bundle().edit(linux__seccomp=allowed, process__noNewPrivileges=True)
-    assert p("run", "--bundle", made, container_id, status=None, timeout=30).status != 0
+    assert p("run", "--bundle", made, container_id, status=None, timeout=60).status != 0
 
 
 @pytest.mark.needs("seccomp", "libseccomp")

@@ -94,9 +94,10 @@ def test_a_name_that_is_taken_in_the_container_is_an_error_and_the_device_stays(
 
 def test_the_threads_of_the_program_stay_in_their_namespace(device: str, holder: int) -> None:
     before = os.readlink("/proc/thread-self/ns/net")
+    threads = threading.active_count()  # of tests that ran here before; they may end meanwhile
     move(device, "", holder)
     assert os.readlink("/proc/thread-self/ns/net") == before
-    assert threading.active_count() == 1
+    assert threading.active_count() <= threads
     assert {os.readlink(f"/proc/self/task/{tid}/ns/net") for tid in os.listdir("/proc/self/task")} == {before}
 
 

@@ -58,5 +58,5 @@ def test_a_static_program_runs_in_one_mebibyte(bundle: Callable[..., Bundle], co
     cgroup = memory_cgroup(container.state()["pid"])
     assert cgroup.joinpath("memory.limit_in_bytes").read_text().strip() == str(MIB)
     container.start()
-    assert container.wait(timeout=30) == 0
+    assert container.wait(timeout=60) == 0
     container.delete()

@@ -138,7 +138,7 @@ def test_exec_with_ignore_paused_waits_in_the_container_until_it_is_resumed(coun
             until(lambda: len(counting.processes()) > 1 or late.poll() is not None, lambda: "the process is in there")
             assert late.poll() is None
             counting.command("resume", "ID")
-            assert late.communicate(timeout=30)[0] == "late\n"
+            assert late.communicate(timeout=60)[0] == "late\n"
             assert late.returncode == 0
         finally:
             late.kill()

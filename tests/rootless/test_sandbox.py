@@ -77,7 +77,7 @@ with pyrunc.Sandbox(workspace="/work", writable=True) as box:
 
 def test_a_timeout_ends_the_whole_tree(user: User) -> None:
     script = """
-with pyrunc.Sandbox(timeout=0.3) as box:
+with pyrunc.Sandbox(timeout=3) as box:
     result = box.run(["sh", "-c", "setsid sleep 1000 & sleep 1000"])
     assert (result.timed_out, result.returncode) == (True, -9)
     assert len(box.run(["ls", "-d", "/proc/1", "/proc/2", "/proc/3"], text=True).stdout.split()) == 1

@@ -61,7 +61,7 @@ class Containerd:
         )  # fmt: skip
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (done := self.do("version")).returncode != 0:
             log = (self.directory / "log").read_text()
             assert self._daemon.poll() is None, log
@@ -71,7 +71,7 @@ class Containerd:
     def __exit__(self, *_: object) -> None:
         """Before the enclosure's end."""
         self._daemon.kill()  # nsenter; the daemon itself ends with the enclosure's first process
-        self._daemon.wait(timeout=30)
+        self._daemon.wait(timeout=60)
         self._log.close()
 
     def do(self, *words: str) -> subprocess.CompletedProcess[bytes]:

@@ -51,7 +51,7 @@ def together() -> Iterator[Together]:
             gate = threading.Barrier(len(tasks))
 
             def one(task: Container, script: str) -> str:
-                gate.wait(timeout=30)
+                gate.wait(timeout=60)
                 return sees(task, script)
 
             return list(pool.map(one, tasks, scripts))

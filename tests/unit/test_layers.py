@@ -186,7 +186,7 @@ def loaded(tmp_path: Path, *arguments: str) -> set[str]:
             capture_output=True,
             pass_fds=[file.fileno()],
             check=False,
-            timeout=30,
+            timeout=60,
         )
     text = report.read_text()
     assert text, f"pyrunc {' '.join(arguments)} left without passing by the hook"

@@ -223,7 +223,7 @@ def test_a_symlink_is_replaced_by_an_archive_and_a_fifo_is_written_to(box: Layer
     os.mkfifo(tmp_path / "fifo")
     reader = subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE)
     box.commit(tmp_path / "fifo")
-    assert reader.communicate(timeout=30)[0] == (tmp_path / "real.tar").read_bytes()
+    assert reader.communicate(timeout=60)[0] == (tmp_path / "real.tar").read_bytes()
 
 
 class Meddler(Sink):

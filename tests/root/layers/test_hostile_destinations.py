@@ -13,6 +13,7 @@ import pytest
 
 from pyrunc.errors import HostError
 from tests.root.layered import Layered, call
+from tests.support.residue import descriptors
 from tests.unit.host.layers import trees
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def test_no_half_a_file_stays_in_a_full_destination(box: Layered, tmp_path: Path
 def test_reading_leaves_no_descriptor_behind(box: Layered, lower: Path, tmp_path: Path) -> None:
     merged = Path(box.overlay(lower))
     (merged / "d/sub/new").touch()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(descriptors())
     box.diff()
     box.commit(tmp_path / "layer.tar")
     box.commit(f"{tmp_path}/made/")
@@ -212,7 +213,7 @@ def test_reading_leaves_no_descriptor_behind(box: Layered, lower: Path, tmp_path
     box.save()
     with pytest.raises(HostError, match="absent: no such file or directory"):
         box.diff()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(descriptors()) == before
 
 
 def test_set_id_bits_capabilities_and_access_lists_are_applied(box: Layered, target: Path) -> None:

@@ -85,7 +85,7 @@ def test_nobody_who_can_open_the_root_can_stop_creations(box: Box, host: Path) -
     fd = os.open(box.root, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        assert shell(box, "echo made", timeout=20) == "made\n"
+        assert shell(box, "echo made", timeout=60) == "made\n"
     finally:
         os.close(fd)
     assert (box.root / ".mounting").stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,7 @@ import pytest
 import pyrunc
 from tests.root.sandboxes import children
 from tests.support import interruptions
+from tests.support.residue import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ def host(root: Path) -> object:
     """What there is of this program and its sandboxes."""
     gc.collect()
     left = [name for name in os.listdir(root) if name.startswith(("sandbox-", ".owner-"))]
-    return sorted(os.listdir("/proc/self/fd")), sorted(left), children()
+    return sorted(descriptors()), sorted(left), children()
 
 
 def everywhere(root: Path, action: Callable[[], object], after: Callable[[], object]) -> None:

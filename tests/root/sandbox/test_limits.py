@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tracemalloc
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from pyrunc.errors import HostError, UsageError
 from tests.root.sandboxes import cgroups, members
 from tests.support.command import run
+from tests.support.residue import descriptors
 
 if TYPE_CHECKING:
     from tests.root.sandboxes import Sandboxes
@@ -113,7 +113,7 @@ def test_a_directory_with_too_many_entries_is_refused_by_the_limit(sandboxes: Sa
 def test_too_many_changes_are_refused_by_the_limit(sandboxes: Sandboxes) -> None:
     box = sandboxes(workspace="/work", writable=True, user=0, timeout=60)
     box.run(["sh", "-c", "seq 10 | xargs touch; cd /var; seq 10 | xargs touch"], check=True)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(descriptors())
     count = len(box.diff())
     assert count >= 20
     assert box.diff(max_entries=count) == box.diff()
@@ -121,7 +121,7 @@ def test_too_many_changes_are_refused_by_the_limit(sandboxes: Sandboxes) -> None
         box.diff(max_entries=count - 1)
     with pytest.raises(UsageError, match='max_entries="x"'):
         box.diff(max_entries="x")  # type: ignore[arg-type]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(descriptors()) == before
 
 
 def test_paths_that_would_fill_the_memory_are_refused_by_the_limit(sandboxes: Sandboxes, pyrunc: Path) -> None:

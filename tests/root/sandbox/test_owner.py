@@ -113,8 +113,12 @@ def test_a_program_that_is_killed_takes_its_boxes_with_it(root: Path, pyrunc: Pa
     program = Program(root)
     spaces = {os.stat(f"/proc/{line.split()[1]}/ns/pid").st_ino for line in listed(root, pyrunc)}
     assert len(spaces) == 3
+    inside = [os.pidfd_open(pid) for pid in processes(spaces)]
+    assert len(inside) > 3
     program.kill()
-    eventually(lambda: not spaces & namespaces())
+    for pidfd in inside:  # not the namespaces' numbers, which are given out again
+        wait(pidfd)
+        os.close(pidfd)
     assert [line.split()[2] for line in listed(root, pyrunc)] == ["stopped"] * 3
     for id in program.ids:
         run(pyrunc, "--root", root, "delete", id)
@@ -269,13 +273,13 @@ def listed(root: Path, pyrunc: Path) -> list[str]:
     return run(pyrunc, "--root", root, "list").stdout.splitlines()[1:]
 
 
-def namespaces() -> set[int]:
-    """The pid namespaces of all processes."""
-    found = set()
+def processes(spaces: set[int]) -> list[int]:
+    """Those in these pid namespaces, which have to exist meanwhile."""
+    found = []
     for name in os.listdir("/proc"):
         try:
-            if name.isdigit():
-                found.add(os.stat(f"/proc/{name}/ns/pid").st_ino)
+            if name.isdigit() and os.stat(f"/proc/{name}/ns/pid").st_ino in spaces:
+                found.append(int(name))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return found

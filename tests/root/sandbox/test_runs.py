@@ -91,8 +91,8 @@ def test_a_callback_that_raises_ends_the_run(box: Sandbox) -> None:
 def test_a_timeout_ends_the_whole_tree_and_the_box_lives(box: Sandbox) -> None:
     box.write("kept", b"kept")
     started = time.monotonic()
-    result = box.run(sh("echo so far; setsid sh -c 'trap : TERM; sleep 1000' & sleep 1000"), timeout=0.3)
-    assert 0.3 <= time.monotonic() - started < 20
+    result = box.run(sh("echo so far; setsid sh -c 'trap : TERM; sleep 1000' & sleep 1000"), timeout=3)
+    assert time.monotonic() - started >= 3
     assert (result.timed_out, result.returncode, result.stdout) == (True, -9, b"so far\n")
     assert members(box) == []
     assert box.run(["cat", "kept"]).stdout == b"kept"
@@ -108,10 +108,9 @@ def test_the_box_has_a_timeout_for_all_runs_and_a_run_can_have_another(sandboxes
 
 
 def test_who_stays_in_the_background_is_not_waited_for_and_goes_on(box: Sandbox) -> None:
-    started = time.monotonic()
-    result = box.run(sh("(sleep 1; echo late > late) & echo early"))
+    result = box.run(sh("(until test -e go; do sleep 0.02; done; echo late > late) & echo early"))
     assert (result.stdout, result.returncode) == (b"early\n", 0)
-    assert time.monotonic() - started < 0.9
+    box.write("go", b"")
     eventually(lambda: "late" in box.listdir())
     assert box.read("late") == b"late\n"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import pyrunc
 from pyrunc import STDOUT
+from tests.support.residue import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 def untouched(shared: Sandbox) -> Iterator[Sandbox]:
     """A box in which nothing must run, and no descriptor stay open."""
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = sorted(descriptors())
     yield shared
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert sorted(descriptors()) == before
     assert shared.listdir("/work") == []
 
 

@@ -18,13 +18,13 @@ COMMAND = (sys.executable, "-I", "-S", "-X", "utf8", "-X", f"pyrunc_prefix={sys.
 
 def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     given: Any = {"env": {}, "stdin": subprocess.DEVNULL, "capture_output": True, **options}
-    return subprocess.run([*COMMAND, *words], check=False, timeout=30, text=True, **given)
+    return subprocess.run([*COMMAND, *words], check=False, timeout=60, text=True, **given)
 
 
 def shell(script: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run ``script`` with the program's command line in ``"$@"``."""
     command = ["/bin/sh", "-c", script, "sh", *COMMAND, *words]
-    return subprocess.run(command, check=False, timeout=30, env={}, capture_output=True, text=True)
+    return subprocess.run(command, check=False, timeout=60, env={}, capture_output=True, text=True)
 
 
 def test_an_empty_environment_is_enough(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def answering(tmp_path: Path) -> Iterator[Callable[[bytes], str]]:
 
     yield listen
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_all_of_the_authentication_comes_before_the_answer(tmp_path: Path) -> No
         thread.start()
         with pytest.raises(HostError, match=r"the D-Bus has closed the connection|gone"):
             bus.Bus(path)
-        thread.join(10)
+        thread.join(60)
     assert b"".join(seen) == b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyrunc.sandbox.streams import Stdio
+from tests.support.residue import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +107,11 @@ def test_the_deadline_comes_also_while_there_is_output(stdio: Stdio, ended: tupl
     os.write(stdio.theirs[0], b"x")
     started = time.monotonic()
     assert not stdio.pump(ended[0], started + 0.1)
-    assert 0.1 <= time.monotonic() - started < 10
+    assert 0.1 <= time.monotonic() - started < 60
 
 
 def test_nothing_stays_open() -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(descriptors())
     made = Stdio(None)
     made.feed(b"x" * 100_000)
     made.capture(10, None)
@@ -119,4 +120,4 @@ def test_nothing_stays_open() -> None:
     made.pipe_in()
     made.close()
     made.close()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(descriptors()) == before
