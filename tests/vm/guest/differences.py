@@ -36,7 +36,7 @@ PROPERTIES: Table = {
         "1200",
         "runc writes the file and does not tell systemd",
     ),
-    ("MemorySwapMax", ("runc",), ("systemd",), ("update",)): (
+    ("MemorySwapMax", ("runc",), SYSTEMD, ("update",)): (
         "33554432",
         "0",
         "runc tells systemd of no swap that is 0: the next reload undoes it (opencontainers/cgroups issue 74)",

@@ -25,28 +25,28 @@ UP = 'until state=$(systemctl is-system-running --wait 2>&1); do [ "$state" = de
 def test_systemd_runs_is_entered_stopped_and_started_again(tmp_path: Path) -> None:
     engines.imported(tmp_path)
     engine = engines.Engine("systemd", "pyrunc")
-    name = f"guest-{uuid.uuid4().hex[:12]}"
+    name, pidfile = f"guest-{uuid.uuid4().hex[:12]}", tmp_path / "pid"
+    options = [f"--pidfile={pidfile}", "--systemd=always", *OPTIONS]
     try:
-        engine("run", "--detach", "--name", name, "--systemd=always", *OPTIONS, engines.IMAGE, *SYSTEMD)
-        first = entered(engine, name)
+        engine("run", "--detach", "--name", name, *options, engines.IMAGE, *SYSTEMD)
+        folder = unit_of(int(pidfile.read_text()))
+        # Its own cgroup takes no process when systemd, from the outset in one below, gives controllers to others.
+        engines.until(lambda: (folder / "cgroup.subtree_control").read_text() != "\n", "systemd has made cgroups")
+        assert (folder / "memory.max").read_text() == f"{256 << 20}\n"
+        told = engine("exec", name, "sh", "-c", f"{UP}; cat /proc/self/cgroup /proc/1/cgroup").stdout
+        assert told == "0::/init.scope\n" * 2
         engine("stop", "--time=100", name)  # SIGRTMIN+3, upon which systemd ends itself
         state = json.loads(engine("inspect", "--format={{json .State}}", name).stdout)
         assert (state["Status"], state["ExitCode"]) == ("exited", 0)
-        assert not first.exists()
+        assert not folder.exists()
         engine("start", name)
-        assert entered(engine, name).name == first.name
+        assert unit_of(int(pidfile.read_text())) == folder
+        assert engine("exec", name, "cat", "/proc/1/comm").stdout == "systemd\n"
     finally:
         engine("rm", "--force", "--time=0", "--ignore", name)
 
 
-def entered(engine: engines.Engine, name: str) -> Path:
-    """Run programs in the container once its systemd is up; the cgroup of its unit."""
-    engine("exec", name, "sh", "-c", UP)
-    # The container's own cgroup gives controllers to others by now, and takes no process: systemd's own does.
-    assert engine("exec", name, "cat", "/proc/self/cgroup", "/proc/1/cgroup").stdout == "0::/init.scope\n" * 2
-    pid = int(engine("inspect", "--format={{.State.Pid}}", name).stdout)
+def unit_of(pid: int) -> Path:
+    """The cgroup of the container's unit."""
     folder = engines.cgroup(pid)
-    assert folder.name == "init.scope"
-    assert (folder.parent / "cgroup.subtree_control").read_text().split()
-    assert (folder.parent / "memory.max").read_text() == f"{256 << 20}\n"
-    return folder.parent
+    return folder.parent if folder.name == "init.scope" else folder
