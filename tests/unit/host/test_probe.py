@@ -20,6 +20,11 @@ HYBRID = """\
 MEMBERSHIP = "2:cpu,cpuacct:/a/b\n1:name=systemd:/user.slice\n0::/unified:with colon\n"
 
 
+@pytest.mark.parametrize(("own", "expected"), [("/a/b", "/cg/a"), ("/a", "/cg"), ("/", "/cg")])
+def test_a_cgroup_beside_that_of_a_process_is_in_the_one_above(own: str, expected: str) -> None:
+    assert probe.beside({"mode": "v2", "mounts": {"": "/cg"}, "own": {"": own}}) == expected
+
+
 def test_controllers_named_hierarchies_and_cgroup2_are_found() -> None:
     facts = probe.cgroup_facts(HYBRID, MEMBERSHIP)
     assert facts == {

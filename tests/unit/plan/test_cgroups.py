@@ -33,6 +33,27 @@ def test_a_caller_at_the_top_of_cgroup2_has_its_containers_there() -> None:
     assert ops(spec(), "cgroup_create", facts)[0].args == ("/sys/fs/cgroup/golden",)
 
 
+def test_without_privilege_there_is_a_cgroup_where_one_was_delegated_or_a_limit_asks_for_it() -> None:
+    user = hosts.user()
+    config = userns()
+    assert ops(config, "cgroup_create", user) == []
+    made = ops(config, "cgroup_create", {**user, "delegated": True})
+    assert [(op.args, op.where) for op in made] == [(("/sys/fs/cgroup/golden",), "linux.cgroupsPath")]
+    # It is the limit that cannot be had, where nobody has named a path.
+    limited = userns(linux__resources=LIMITED)
+    assert [op.where for op in ops(limited, "cgroup_create", user)] == ["linux.resources.memory"]
+    placed = userns(linux__resources=LIMITED, linux__cgroupsPath="/a")
+    assert [op.where for op in ops(placed, "cgroup_create", user)] == ["linux.cgroupsPath"]
+
+
+def userns(**edits: Any) -> Any:
+    """A config for the user of ``hosts.user``, who is root inside."""
+    alone = [{"containerID": 0, "hostID": 1000, "size": 1}]
+    config = spec(linux__uidMappings=alone, linux__gidMappings=alone, **edits)
+    config["linux"]["namespaces"].append({"type": "user"})
+    return config
+
+
 def test_cgroup2_gives_what_the_config_needs_and_the_usual_controllers_where_it_can() -> None:
     needed = ("memory", "pids"), ("linux.resources.memory.limit", "linux.resources.pids.limit")
     found = enabled(spec(linux__resources=LIMITED))
