@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("guest", "root")
 
 FOREVER = ("/bin/sleep", "100000")
-LIMITS: dict[str, Any] = {
-    "memory": {"limit": 67108864, "reservation": 33554432, "swap": 134217728},
-    "cpu": {"shares": 512, "quota": 12345, "period": 50000, "cpus": "0", "mems": "0", "burst": 1000},
-    "pids": {"limit": 20},
-    "blockIO": {"weight": 500, **throttled(WriteBps=1048576)},
-    "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
-    "unified": {"memory.high": "48M"},
-}
+
+
+def limits() -> dict[str, Any]:
+    return {
+        "memory": {"limit": 67108864, "reservation": 33554432, "swap": 134217728},
+        "cpu": {"shares": 512, "quota": 12345, "period": 50000, "cpus": "0", "mems": "0", "burst": 1000},
+        "pids": {"limit": 20},
+        "blockIO": {"weight": 500, **throttled(WriteBps=1048576)},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
+        "unified": {"memory.high": "48M"},
+    }
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -63,7 +66,7 @@ def test_the_unit_and_its_cgroup_have_what_the_config_says(new_box: Callable[...
     name = f"box-{box.id}.scope"
     box.bundle.edit(
         linux__cgroupsPath=f"machine-tests.slice:box:{box.id}",
-        linux__resources=LIMITS,
+        linux__resources=limits(),
         annotations={"org.systemd.property.TimeoutStopSec": "7", "org.systemd.property.CollectMode": "'inactive'"},
     )
     box.create(flags=FLAGS)
@@ -107,7 +110,7 @@ def test_systemd_keeps_the_limits_and_the_device_filter_when_it_looks_again(new_
     null = {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"}
     kmsg = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}
     box.bundle.edit(
-        linux__devices=[kmsg], linux__resources={**LIMITS, "devices": [{"allow": False, "access": "rwm"}, null]}
+        linux__devices=[kmsg], linux__resources={**limits(), "devices": [{"allow": False, "access": "rwm"}, null]}
     )
     box.create(flags=FLAGS)
     box.start()
