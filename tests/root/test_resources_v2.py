@@ -174,7 +174,7 @@ CHANGED = (
     ("pids.max", "7", "8"),
     ("io.weight", "default 33", "default 44"),
     ("cgroup.max.depth", "3", "max"),
-    ("cgroup.subtree_control", "", "+pids"),
+    ("cgroup.subtree_control", "", "+memory"),
 )
 
 
