@@ -73,6 +73,10 @@ class StateError(PyruncError):
     """A verb that the container's state does not allow, or a container that does not exist."""
 
 
+class NoContainer(StateError):
+    """There is no container of that id, not even what is left of one."""
+
+
 class UsageError(PyruncError):
     """A command line or an argument of the API that makes no sense."""
 

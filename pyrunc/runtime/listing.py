@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import HostError, PyruncError
+from pyrunc.errors import HostError, NoContainer, PyruncError
 from pyrunc.runtime import state as states
 from pyrunc.state.machine import STOPPED
 from pyrunc.state.store import Store
@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from pyrunc.state.store import Record
 
 HEADER = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 
@@ -38,8 +40,10 @@ def containers(root: str, *, explicit: bool, warn: Callable[[str], None]) -> lis
     for id in ids:
         try:
             found.append(_document(store, id))
+        except NoContainer:
+            continue  # deleted while we looked, or being made
         except PyruncError as error:
-            if os.path.isdir(f"{root}/{id}"):  # else: deleted while we looked, or never a container
+            if os.path.isdir(f"{root}/{id}"):
                 warn(f"load container {id}: {error}")
     return found
 
@@ -49,18 +53,18 @@ def _document(store: Store, id: str) -> dict[str, Any]:
     state = record.load()
     status = states.status(record, state)
     document = states.document(state, status, 0 if status == STOPPED else state["pid"])
-    document["owner"] = _owner(record.directory)
+    document["owner"] = _owner(record)
     return document
 
 
-def _owner(directory: str) -> str:
+def _owner(record: Record) -> str:
     """The name of the user who made the container; ``#UID`` where the host has no name for it."""
     import pwd
 
     try:
-        uid = os.stat(directory).st_uid
+        uid = os.stat(record.directory).st_uid
     except FileNotFoundError:
-        raise HostError("deleted meanwhile", where=directory) from None
+        raise record.missing() from None
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

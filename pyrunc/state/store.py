@@ -10,7 +10,7 @@ import errno
 import fcntl
 import posix
 
-from pyrunc.errors import HostError, SpecError, StateError
+from pyrunc.errors import HostError, NoContainer, SpecError, StateError
 from pyrunc.host import files
 from pyrunc.spec.jsontext import dumps, loads
 
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 
 ID_LIMIT = 1024
+#: After that nobody is between two calls at a directory that nobody holds the lock of.
+REST_SECONDS = 2
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
 
@@ -157,22 +159,51 @@ class Record:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def missing(self) -> StateError:
-        return StateError("container does not exist", where=self.id)
+    def missing(self) -> NoContainer:
+        return NoContainer("container does not exist", where=self.id)
 
     def load(self) -> State:
-        """state.json; StateError if there is no such container."""
+        """state.json; NoContainer if there is no such container, or not yet, or not any more."""
         data = self._read("state.json")
         if data is None:
-            if files.is_directory(self.directory):
+            if self._is_wreck():
                 raise StateError("container is incomplete: its creation was interrupted", where=self.id,
                                  hint="use delete --force")  # fmt: skip
+            data = self._read("state.json")  # its creation may have come that far
+        if data is None:
             raise self.missing()
         try:
             state: Any = loads(data, self.directory + "/state.json")
         except SpecError as error:
             raise StateError(f"damaged: {error}", where=self.id, hint="use delete --force") from None
         return state  # type: ignore[no-any-return]
+
+    def _is_wreck(self) -> bool:
+        """Whether the directory has no state and never will: who works at it, in the beginning or at the end, holds the
+        lock, but for a moment between two calls."""
+        if self.locked or not files.is_directory(self.directory):
+            return self.locked
+        try:
+            fd = files.held(posix.open, self.directory + "/lock", posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+        except FileNotFoundError:
+            return self._has_rested()
+        except OSError as error:
+            raise wrap(error, self.directory + "/lock") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            posix.close(fd)
+        return self._has_rested() and not files.exists(self.directory + "/state.json")
+
+    def _has_rested(self) -> bool:
+        import time
+
+        try:
+            return time.time() - posix.stat(self.directory).st_ctime > REST_SECONDS
+        except FileNotFoundError:
+            return False
 
     def config(self) -> bytes:
         """The config.json that the container was created from."""

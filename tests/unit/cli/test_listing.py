@@ -15,6 +15,7 @@ from pyrunc.errors import HostError
 from pyrunc.host import cgroups
 from pyrunc.runtime import listing, ps
 from pyrunc.runtime import state as states
+from pyrunc.state.store import Record
 
 HEADER = "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
 
@@ -49,7 +50,7 @@ def test_an_empty_root_is_a_header(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 
 def test_columns_are_as_wide_as_their_longest_cell(container: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    owner = listing._owner(str(container))
+    owner = listing._owner(Record(str(container.parent), container.name))
     assert output(capfd, "list", root=container.parent) == (
         "ID          PID         STATUS      BUNDLE       CREATED                          OWNER\n"
         f"one         4321        running     /bundles/é   2026-01-02T03:04:05.000000006Z   {owner}\n"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrunc.errors import HostError, StateError
+from pyrunc.errors import HostError, NoContainer, StateError
+from pyrunc.state import store
 from pyrunc.state.store import Record, Store, check_id
 
 if TYPE_CHECKING:
@@ -75,3 +76,36 @@ def test_an_unwritable_root_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HostError, match="not a directory"):
         Record(str(tmp_path / "file"), "x").claim()
+
+
+def test_a_directory_in_which_somebody_is_at_work_holds_no_container(tmp_path: Path) -> None:
+    maker = Record(str(tmp_path), "one")
+    maker.claim()
+    with pytest.raises(NoContainer):
+        Record(str(tmp_path), "one").load()
+    maker.close()
+    with pytest.raises(NoContainer):  # its maker may be between two calls
+        Record(str(tmp_path), "one").load()
+
+
+@pytest.mark.parametrize("lock", [True, False])
+def test_what_has_rested_without_a_state_is_a_wreck(
+    lock: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "REST_SECONDS", -1)
+    record = Record(str(tmp_path), "one")
+    record.claim()
+    record.close()
+    if not lock:
+        (tmp_path / "one/lock").unlink()
+    with pytest.raises(StateError, match="container is incomplete") as caught:
+        Record(str(tmp_path), "one").load()
+    assert not isinstance(caught.value, NoContainer)
+
+
+def test_who_holds_the_lock_knows_that_nobody_else_is_at_work(tmp_path: Path) -> None:
+    record = Record(str(tmp_path), "one")
+    record.claim()
+    with pytest.raises(StateError, match="container is incomplete"):
+        record.load()
+    record.close()
