@@ -185,7 +185,7 @@ def _oom(engine: Engine, box: Running) -> tuple[int, int]:
     end = os.pidfd_open(int(fields[1]))
     try:
         os.kill(box.pid, signal.SIGUSR1)
-        until(lambda: box.log.read_text().endswith(" over\n"), "memory has run out")
+        until(lambda: " over\n" in box.log.read_text(), "memory has run out")
         events = dict(line.split() for line in (box.cgroup / "memory.events").read_text().splitlines())
         os.kill(box.pid, signal.SIGTERM)
         assert select.select([end], [], [], DEADLINE)[0], "conmon has cleaned up"
