@@ -37,27 +37,43 @@ _REPLY = 1 << 16
 _AT_ONCE = 1024
 
 
+#: A namespace without processes is about to end, unless it is kept: somebody, another deletion perhaps, looks at it.
+#: How long is waited for that, and the pause between two looks.
+_PATIENCE, _PAUSE = 0.1, 0.005
+
+
 class _Undecided(Exception):
     """Too little is known, or the time is over."""
 
 
 def in_use(wanted: Collection[Place], seconds: float) -> set[Place]:
     """Those on which something is mounted, or may be."""
-    search = _Search(wanted, time.monotonic() + seconds)
-    try:
-        _tables(search, _listed(search))
-    except _Undecided:
-        return set(wanted)
-    return search.used
+    begun = time.monotonic()
+    while True:
+        search = _Search(wanted, begun + seconds)
+        try:
+            _tables(search, _listed(search))
+            used, final = search.used, search.holders <= search.populated
+        except _Undecided:
+            used, final = set(wanted), False  # mounts that come and go meanwhile do not add up either
+        if final or time.monotonic() > begun + _PATIENCE:
+            return used
+        time.sleep(_PAUSE)
 
 
 class _Search:
-    __slots__ = ("_deadline", "names", "used", "wanted")
+    """``holders`` are the namespaces in which something in question is mounted, ``populated`` those with processes, by
+    their inodes; ``namespace`` is the one that is looked through."""
+
+    __slots__ = ("_deadline", "holders", "names", "namespace", "populated", "used", "wanted")
 
     def __init__(self, wanted: Collection[Place], deadline: float) -> None:
         self.wanted = frozenset(wanted)
         self.names = frozenset(path.rpartition("/")[2] for _, path in wanted)
         self.used: set[Place] = set()
+        self.namespace = 0
+        self.holders: set[int] = set()
+        self.populated: set[int] = set()
         self._deadline = deadline
 
     def check_time(self) -> None:
@@ -73,12 +89,15 @@ class _Search:
         if below is None or not point.startswith(below[2].rstrip("/") + "/"):
             # Out of sight from where the paths begin.
             name = point.rpartition("/")[2]
-            self.used.update(place for place in self.wanted if place[1].rpartition("/")[2] == name)
+            self._hold({place for place in self.wanted if place[1].rpartition("/")[2] == name})
             return
         device, root, above = below
-        place = device, join(root, point[len(above.rstrip("/")) :])
-        if place in self.wanted:
-            self.used.add(place)
+        self._hold(self.wanted & {(device, join(root, point[len(above.rstrip("/")) :]))})
+
+    def _hold(self, places: Collection[Place]) -> None:
+        if places:
+            self.used.update(places)
+            self.holders.add(self.namespace)
 
 
 def join(root: str, path: str) -> str:
@@ -95,10 +114,11 @@ def _listed(search: _Search) -> dict[int, int]:
     try:
         for fd, mounts, id in _namespaces():
             search.check_time()
+            search.namespace = posix.fstat(fd).st_ino
             seen = kernel.list(id)
             # What was unmounted meanwhile is not missing.
             mounts = min(mounts, _info(fd, _NS_MNT_GET_INFO)[1])
-            missing[posix.fstat(fd).st_ino] = mounts if mounts > seen else 0
+            missing[search.namespace] = mounts if mounts > seen else 0
     except OSError as error:
         if error.errno not in (1, 22, 25, 38):  # EPERM, EINVAL, ENOTTY, ENOSYS: not this kernel, or not for us
             raise
@@ -209,7 +229,8 @@ def _tables(search: _Search, missing: dict[int, int]) -> None:
             continue
         search.check_time()
         try:
-            inode = posix.stat(f"/proc/{pid}/ns/mnt").st_ino
+            inode = search.namespace = posix.stat(f"/proc/{pid}/ns/mnt").st_ino
+            search.populated.add(inode)
             if missing.get(inode, 1) == 0:
                 continue
             view = inode, *_root(pid)

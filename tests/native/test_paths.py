@@ -305,7 +305,7 @@ def test_a_mount_point_that_is_swapped_for_a_symlink_is_not_mounted_through(
             victim.rename(rootfs / "moved")
             victim.symlink_to(canary.path)
         if message.kind == STOPPED:
-            with open(f"/proc/{outcome.pid}/mountinfo") as table:
+            with open(f"/proc/{outcome.pid}/mountinfo", errors="surrogateescape") as table:
                 seen.append(table.read())
         return True
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support import mount_table
 from tests.support.canary import tree
 from tests.support.command import Result, run
 from tests.support.residue import cgroup_directories
@@ -149,8 +150,7 @@ class Box:
         """Fail unless the container has left no state, cgroup, process or mount."""
         assert not self.exists(), list((self.root / self.id).iterdir())
         assert self.cgroups() == []
-        table = Path("/proc/self/mountinfo").read_text().splitlines()
-        assert [line for line in table if str(self.bundle.path) in line or self.id in line] == []
+        assert [line for line in mount_table.lines() if str(self.bundle.path) in line or self.id in line] == []
         assert [entry.name for entry in Path("/proc").iterdir() if inside(entry, self.bundle)] == []
 
     def refused(self, verb: str, *words: str | os.PathLike[str], status: int = 1, **keywords: Any) -> str:
@@ -183,7 +183,7 @@ def inside(process: Path, bundle: Bundle) -> bool:
         places = [os.readlink(process / name) for name in ("root", "cwd")]
     except OSError:  # it has ended, or is a kernel thread
         return False
-    return any(place.startswith(str(bundle.path)) for place in places)
+    return any(f"{place}/".startswith(f"{bundle.path}/") for place in places)
 
 
 def until(condition: Callable[[], bool], wanted: Callable[[], str]) -> None:

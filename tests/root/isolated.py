@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.root.test_exec import reachable
+from tests.support import mount_table
 from tests.support.canary import describe
 from tests.support.command import run
 
@@ -75,8 +76,7 @@ def attributes(path: Path) -> dict[str, bytes]:
 
 def layer_mounts(box: Box) -> list[str]:
     """Where layers of the container are mounted on the host."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line.split()[4] for line in lines if f"/{box.id}/layers/" in line]
+    return [line.split(" ")[4] for line in mount_table.lines() if f"/{box.id}/layers/" in line]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pyrunc
 from pyrunc.host import files
 from pyrunc.host.cgroups import freezing, oom
 from tests.root.box import until
-from tests.support import interruptions
+from tests.support import interruptions, mount_table
 from tests.support.interruptions import Interruption, children
 from tests.support.requirements import cgroup_mounts
 from tests.support.residue import descriptors
@@ -71,13 +71,12 @@ class Host:
 
     def _seen(self) -> dict[str, Any]:
         # By what they are: descriptors of files that come and go have other numbers.
-        table = Path("/proc/self/mountinfo").read_text().splitlines()
         return {
             "descriptors": sorted(descriptors().items()),
             "children": children(),
             "containers": sorted(name for name in os.listdir(self.root) if not name.startswith(".")),
             "cgroups": [path for path in self.cgroups if os.path.exists(path)],
-            "mounts": [line for line in table if str(self.root) in line],
+            "mounts": [line for line in mount_table.lines() if str(self.root) in line],
         }
 
     def check(self, place: object) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.root.box import until
 from tests.root.isolated import isolate, layer_mounts, shell, snapshot
 from tests.root.test_exec import reachable
+from tests.support import mount_table
 from tests.support.command import run
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_in_a_mount_namespace_that_it_joins(full: Box) -> None:
     with namespace("-m", "--propagation", "private") as pid:
         full.bundle.namespace("mount", f"/proc/{pid}/ns/mnt")
         assert full.run().stdout == "mine\n" * 5
-        table = Path(f"/proc/{pid}/mountinfo").read_text()
+        table = "\n".join(mount_table.lines(pid))
         assert str(full.bundle.path) not in table
         assert full.id not in table
     full.nothing_left()
@@ -103,7 +104,7 @@ def test_by_root_of_a_user_namespace_with_a_mount_namespace(full: Box, tmp_path:
         command = [*enter, str(full.runtime), "--root", str(full.root), "--cgroup-manager", "disabled"]
         done = run(*command, "run", "--bundle", full.bundle, full.id)
         assert done.stdout == "mine\n" * 5
-        table = Path(f"/proc/{pid}/mountinfo").read_text()
+        table = "\n".join(mount_table.lines(pid))
         assert full.id not in table
     full.nothing_left()
 

@@ -11,6 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from tests.support import mount_table
+
 
 class Canary:
     """``path`` is a populated tree; ``check()`` fails with every difference since it was made or last
@@ -74,8 +76,8 @@ def outer_mounts(ignored: tuple[str, ...] = ()) -> dict[str, str]:
     """The mount table of this mount namespace, without mounts whose path begins with one of ``ignored`` (of other
     tests, and of their engines)."""
     found = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
+    for line in mount_table.lines():
+        fields = line.split(" ")
         point = fields[4]
         if not any(point.startswith(prefix) for prefix in ignored):
             found[f"mount {fields[0]} {point}"] = line

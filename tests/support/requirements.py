@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import compilers, programs
+from tests.support import compilers, mount_table, programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,10 +84,10 @@ def _capability(name: str, number: int) -> Probe:
 def cgroup_mounts() -> dict[str, str]:
     """Mount point of each v1 controller, and of cgroup2 under the name ``""``."""
     found: dict[str, str] = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        front, _, back = line.partition(" - ")
-        point = front.split()[4]
-        kind, _, options = back.split()[:3]
+    for line in mount_table.lines():
+        front, _, back = line.rpartition(" - ")
+        point = front.split(" ")[4]
+        kind, _, options = back.split(" ")[:3]
         if kind == "cgroup2":
             found.setdefault("", point)
         elif kind == "cgroup":

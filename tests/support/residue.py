@@ -14,6 +14,7 @@ import gc
 import os
 from pathlib import Path
 
+from tests.support import mount_table
 from tests.support.requirements import cgroup_mounts
 
 #: Environment variable with the token of this run; every worker and every program it starts inherits it.
@@ -55,8 +56,8 @@ def descriptors() -> dict[int, str]:
 
 def _mounts() -> dict[str, str]:
     found = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
+    for line in mount_table.lines():
+        fields = line.split(" ")
         if fields[4].startswith("/proc/sys/fs/binfmt_misc"):
             continue  # mounted by systemd's automount when somebody looks
         found[f"mount {fields[0]} {fields[4]}"] = f"mount: {line}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.root.layered import Layered, call
+from tests.support import mount_table
 from tests.support.command import run
 from tests.unit.host.layers import trees
 
@@ -34,7 +35,7 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
         yield words
         run(*words, "image", "umount", "--all")
         run(*words, "rmi", "--all", "--force")
-        for mount in (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()):
+        for mount in (line.split(" ")[4] for line in mount_table.lines()):
             if mount.startswith(storage):
                 call("umount", mount)
 

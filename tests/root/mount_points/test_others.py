@@ -14,7 +14,7 @@ import pytest
 
 from pyrunc.errors import HostError
 from pyrunc.host import mount_users, residue
-from pyrunc.runtime import mount_points
+from pyrunc.runtime import delete, mount_points
 from tests.root.box import contents, until
 from tests.root.isolated import in_other_namespace, left, mounted, shell, sleeping
 
@@ -39,6 +39,30 @@ def test_a_mount_with_an_odd_name_is_in_nobodys_way(box: Box, host: Path, charac
     with in_other_namespace(f"mount -t tmpfs tmpfs '{odd}'"):
         assert shell(box, "true") == ""
         assert contents(box.bundle.rootfs) == before
+    assert not left(box)
+
+
+def test_somebody_who_merely_looks_at_the_containers_namespace_does_not_keep_it(
+    box: Box, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another deletion does, and lets it go; the container's processes have ended by then."""
+    box.bundle.mount("/data", "bind", host, "rbind").mount("/data/way/one", "tmpfs", "tmpfs")
+    before = contents(host)
+    sleeping(box)
+    looking = [os.open(f"/proc/{box.state()['pid']}/ns/mnt", os.O_RDONLY)]
+    listed, looks = mount_users._listed, []
+
+    def then_let_go(search: mount_users._Search) -> dict[int, int]:
+        found = listed(search)
+        looks.append(len(looking))
+        while looking:
+            os.close(looking.pop())
+        return found
+
+    monkeypatch.setattr(mount_users, "_listed", then_let_go)
+    delete.delete(str(box.root), box.id, force=True, warn=pytest.fail)
+    assert looks[:2] == [1, 0]
+    assert contents(host) == before
     assert not left(box)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.root.box import contents, until
-from tests.root.isolated import left, mounted, shell, sleeping, within
+from tests.root.isolated import in_other_namespace, left, shell, sleeping, within
+from tests.support.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,14 +106,25 @@ def test_a_container_of_another_root_keeps_its_mount(box: Box, beside: Box, tmp_
     assert contents(box.bundle.rootfs) == before
 
 
-def test_a_mount_of_the_host_on_it_keeps_it(box: Box, new_box: Callable[..., Box]) -> None:
+@pytest.mark.needs("nsenter")
+def test_a_mount_of_the_host_on_it_keeps_it(box: Box, new_box: Callable[..., Box], tmp_path: Path) -> None:
+    """The host is a mount namespace of this test: of the machine's own, every new one has a copy that keeps it, too."""
+    other = new_box()
     before = contents(box.bundle.rootfs)
     box.bundle.mount("/data", "tmpfs", "tmpfs")
-    sleeping(box)
-    with mounted("-t", "tmpfs", "tmpfs", box.bundle.rootfs / "data"):
+    data = box.bundle.rootfs / "data"
+    with in_other_namespace("true") as host:
+        enter = ("nsenter", f"--target={host.pid}", "--mount", "--")
+        inside = tmp_path / "inside"
+        inside.write_text(f'#!/bin/sh\nexec {" ".join(enter)} {box.runtime} "$@"\n')
+        inside.chmod(0o755)
+        box.runtime = other.runtime = inside
+        sleeping(box)
+        run(*enter, "mount", "-t", "tmpfs", "tmpfs", data)
         box.delete("--force")
-        assert (box.bundle.rootfs / "data").is_mount()
-    shell(new_box(), "true")
+        assert left(box)
+        run(*enter, "umount", data)  # which it would not do if nothing were mounted there
+        shell(other, "true")
     assert contents(box.bundle.rootfs) == before
 
 

@@ -16,6 +16,7 @@ import pytest
 import pyrunc
 from pyrunc.runtime import delete
 from tests.root.sandboxes import DEADLINE, cgroups, eventually
+from tests.support import mount_table
 from tests.support.command import run
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def living(root: Path) -> Iterator[Program]:
 
 def mounts(root: Path) -> list[str]:
     """Where something is mounted below the runtime root."""
-    table = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line.split()[4] for line in table if line.split()[4].startswith(f"{root}/")]
+    points = [line.split(" ")[4] for line in mount_table.lines()]
+    return [point for point in points if point.startswith(f"{root}/")]
 
 
 def owners(root: Path) -> list[str]:
