@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: The mount that everybody means when a hierarchy is mounted more than once.
 _USUAL = "/sys/fs/cgroup"
-
+#: ioctl_ns(2).
+_NS_GET_USERNS = 0xB701
 
 #: What does not change while the kernel runs, and the last cgroup layout with the texts that it was read from.
 _kernel: KernelFacts | None = None
@@ -43,10 +44,31 @@ def facts() -> HostFacts:
         "subuids": subids("/etc/subuid", uid) if uid else (),
         "subgids": subids("/etc/subgid", uid) if uid else (),
         "cgroup": layout[2],
+        "owns_mounts": initial or _owns_mounts(),
+        "setgroups_denied": not initial and setgroups_denied("self"),
         "delegated": (uid != 0 or not initial) and _is_delegated(layout[2]),
         "systemd": None,
         **_kernel,
     }
+
+
+def _owns_mounts() -> bool:
+    """Whether the mount namespace belongs to this user namespace or to one in it (ioctl_ns(2) NS_GET_USERNS)."""
+    import fcntl
+
+    fd = posix.open("/proc/self/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        posix.close(fcntl.ioctl(fd, _NS_GET_USERNS))
+    except PermissionError:  # its owner is out of sight from here
+        return False
+    finally:
+        posix.close(fd)
+    return True
+
+
+def setgroups_denied(pid: int | str) -> bool:
+    """Whether the kernel refuses setgroups(2) in the user namespace of that process (user_namespaces(7))."""
+    return read(f"/proc/{pid}/setgroups").strip() == "deny"
 
 
 def _is_delegated(layout: CgroupFacts) -> bool:

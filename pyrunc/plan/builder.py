@@ -58,6 +58,7 @@ class Builder:
         "isolation",
         "layer_count",
         "layers",
+        "mounts_on_host",
         "namespaces",
         "next_slot",
         "parent",
@@ -87,7 +88,6 @@ class Builder:
         self.expected: dict[str, tuple[str, int]] = {}  # path -> the annotation and the slot of the mount it leads to
         self.copies = ""  # where the tmpfs for copies of files is
         self.layer_count = 0  # names given out in the container's directory
-        self.setgroups_denied = False  # by the kernel, in the container's user namespace
         self.cgroups: dict[str, str] = {}
         self.unit: Unit | None = None  # where systemd manages the cgroups
         self.next_slot = SLOT_FIRST
@@ -96,6 +96,10 @@ class Builder:
         self.namespaces: dict[str, str] = {
             ns["type"]: ns.get("path", "") for ns in (spec.get("linux") or {}).get("namespaces") or ()
         }
+        #: By the kernel, in the container's user namespace; of one that is joined, nobody knows before.
+        self.setgroups_denied = facts["setgroups_denied"] and not self.namespaces.get("user")
+        #: Whether the host's mounts are ours; root of a user namespace may have no mount namespace of that.
+        self.mounts_on_host = bool(facts["caps"] & CAP_SYS_ADMIN) and facts["owns_mounts"]
         self.host_opens = self._opens_on_host()
 
     def _opens_on_host(self) -> bool:
@@ -107,7 +111,7 @@ class Builder:
         """
         propagation = (self.spec.get("linux") or {}).get("rootfsPropagation", "")
         shared = bool(PROPAGATION.get(propagation, 0) & MS_SHARED)
-        return bool(self.facts["caps"] & CAP_SYS_ADMIN) and (shared or "user" in self.namespaces)
+        return self.mounts_on_host and (shared or "user" in self.namespaces)
 
     # Each list has one way in, so that a reader sees at once where an op runs.
     def on_runtime(self, where: str, name: str, *args: Arg) -> None:

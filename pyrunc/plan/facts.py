@@ -58,6 +58,8 @@ if TYPE_CHECKING:
         subuids: tuple[tuple[int, int], ...]  # (first, count) of /etc/subuid for this user; () for root
         subgids: tuple[tuple[int, int], ...]
         cgroup: CgroupFacts
+        owns_mounts: bool  # capabilities of this process hold in its mount namespace, too
+        setgroups_denied: bool  # by the kernel, in the user namespace of this process and in all that are made in it
         delegated: bool  # without privilege: cgroup2 lets this process make cgroups beside its own, and be moved there
         systemd: SystemdFacts | None  # looked for only where it manages the cgroups
 

@@ -12,7 +12,6 @@ kernel: Documentation/filesystems/overlayfs.rst, tmpfs.rst.
 from __future__ import annotations
 
 from pyrunc.plan import rootfs
-from pyrunc.plan.capabilities import CAP_SYS_ADMIN
 from pyrunc.plan.kernel import (
     AT_SYMLINK_NOFOLLOW,
     MOUNT_ATTR_NODEV,
@@ -46,7 +45,7 @@ _OVERLAY_USERNS = ("source=overlay", "userxattr")
 
 def on_host(b: Builder) -> bool:
     """Whether layers are mounted on the host, and so outlive the container's processes."""
-    return bool(b.facts["caps"] & CAP_SYS_ADMIN)
+    return b.mounts_on_host
 
 
 def _adder(b: Builder) -> Callable[..., None]:

@@ -175,9 +175,8 @@ def _foreign_namespaces(pid: int) -> int:
 
 
 def _setgroups_denied(pid: int) -> bool:
-    """Whether the kernel refuses setgroups(2) in the user namespace of that process (user_namespaces(7))."""
     try:
-        return probe.read(f"/proc/{pid}/setgroups").strip() == "deny"
+        return probe.setgroups_denied(pid)
     except (FileNotFoundError, ProcessLookupError):
         raise StateError(machine.REFUSALS["exec", machine.STOPPED]) from None
 

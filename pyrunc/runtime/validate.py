@@ -33,6 +33,8 @@ ANY_HOST: HostFacts = {
     "namespaces": tuple(file for _, file in NAMESPACES.values()),
     "subuids": (),
     "subgids": (),
+    "owns_mounts": True,
+    "setgroups_denied": False,
     "delegated": False,
     "systemd": None,
     "cgroup": {"mode": "v2", "mounts": {"": "/sys/fs/cgroup"}, "own": {"": "/"}},

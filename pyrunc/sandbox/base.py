@@ -13,7 +13,7 @@ from pyrunc.host import failure
 from pyrunc.sandbox import arguments as args
 from pyrunc.sandbox import defaults, exposure, skeleton
 from pyrunc.sandbox.problems import Problems, shown
-from pyrunc.sandbox.spec import RLIMITS
+from pyrunc.sandbox.spec import RLIMITS, TTY
 from pyrunc.spec.mount_checks import is_bind, normal
 
 TYPE_CHECKING = False
@@ -36,11 +36,12 @@ class Base:
     ``rootfs`` absolute; ``mounts`` and ``env`` what it brings; ``cwd`` where a bundle's process starts, or "/".
     ``upper``: some mount point is not in the rootfs, and nothing is to be made there.  ``swap``: the kernel has it.
     ``controllers``: of memory and pids, those that a box can have.  ``ceilings``: hard limits of this process.
-    ``processes_apart``: RLIMIT_NPROC in a new user namespace counts only what runs in it.
+    ``processes_apart``: RLIMIT_NPROC in a new user namespace counts only what runs in it.  ``alone``: this process can
+    give a box no ids but its own, as an ordinary user, or as root of a user namespace that lacks those of the box.
     """
 
     __slots__ = (
-        "ceilings", "controllers", "cwd", "env", "mounts", "processes_apart", "rootfs", "swap", "upper",
+        "alone", "ceilings", "controllers", "cwd", "env", "mounts", "processes_apart", "rootfs", "swap", "upper",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,7 @@ class Base:
         controllers: frozenset[str] = frozenset(),
         ceilings: Mapping[str, int] | None = None,
         processes_apart: bool = True,
+        alone: bool = False,
     ) -> None:
         self.rootfs = rootfs
         self.mounts = mounts
@@ -65,6 +67,7 @@ class Base:
         self.controllers = controllers
         self.ceilings = ceilings or {}
         self.processes_apart = processes_apart
+        self.alone = alone
 
 
 def find(arguments: Arguments, root: str, cgroup_manager: str = "cgroupfs") -> Base:
@@ -100,6 +103,7 @@ def find(arguments: Arguments, root: str, cgroup_manager: str = "cgroupfs") -> B
     found.controllers = defaults.limited(("memory", "pids"), cgroup_manager)
     found.ceilings = defaults.ceilings((*RLIMITS, "RLIMIT_NPROC"))
     found.processes_apart = defaults.processes_counted_apart()
+    found.alone = os.geteuid() != 0 or not defaults.has_ids((arguments.uid,), (arguments.gid, TTY))
     return found
 
 

@@ -51,3 +51,16 @@ def ceilings(names: tuple[str, ...]) -> dict[str, int]:
 def processes_counted_apart() -> bool:
     """Whether RLIMIT_NPROC in a new user namespace is about that alone."""
     return repeated.facts()["kernel"] >= _COUNTED_APART
+
+
+def has_ids(uids: tuple[int, ...], gids: tuple[int, ...]) -> bool:
+    """Whether this user namespace has all of these, and lets its root use them (user_namespaces(7))."""
+    if repeated.facts()["initial_userns"]:
+        return True
+    wanted = ((probe.read("/proc/self/uid_map"), uids), (probe.read("/proc/self/gid_map"), gids))
+    maps = [([line.split() for line in text.splitlines()], ids) for text, ids in wanted]
+    return not repeated.facts()["setgroups_denied"] and all(
+        any(int(first) <= id < int(first) + int(count) for first, _, count in ranges)
+        for ranges, ids in maps
+        for id in ids
+    )

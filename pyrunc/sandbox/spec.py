@@ -32,6 +32,8 @@ _NAMESPACES = ("pid", "ipc", "uts", "mount", "cgroup")
 _UMASK = 0o022
 #: What is masked beside what the default config masks: how busy the host is, with a file to be woken by that (PSI).
 _MASKED = ("/proc/pressure",)
+#: The group that terminals belong to; a user namespace of one user does not have it.
+TTY = 5
 #: A box's pseudo terminals: the kernel has a number of them for all (kernel.pty.max, 4096).
 _TERMINALS = 256
 #: What can be gone through, but is no list of words in an order.
@@ -52,13 +54,13 @@ def build(arguments: Arguments, base: Base, *, uid: int, gid: int) -> Spec:
 
     Raises UsageError for what this caller cannot have.  For reading only: parts of it are shared by all boxes.
     """
-    _check_ids(arguments, uid)
+    _check_ids(arguments, base)
     spec: Spec = {
         "ociVersion": OCI_VERSION,
-        "process": _process(arguments, base, uid),
+        "process": _process(arguments, base),
         "root": {"path": base.rootfs, "readonly": arguments.writable is None},
         "hostname": arguments.hostname,
-        "mounts": _mounts(arguments, base, uid),
+        "mounts": _mounts(arguments, base),
         "linux": _linux(arguments, base, uid, gid),
     }
     annotations = _annotations(arguments, base)
@@ -115,9 +117,9 @@ def merge(entries: Sequence[str], changes: Mapping[str, str | None]) -> list[str
     return list(found.values())
 
 
-def _check_ids(arguments: Arguments, uid: int) -> None:
+def _check_ids(arguments: Arguments, base: Base) -> None:
     problems = Problems()
-    if arguments.userns and uid != 0:
+    if arguments.userns and base.alone:
         reason = "needs root; the box of an ordinary user has a user namespace of one user anyway"
         problems.add("userns", True, reason)
     elif arguments.userns and max(arguments.uid, arguments.gid) >= IDS:
@@ -133,13 +135,13 @@ def _are_mapped(spec: Spec, ids: tuple[int, int]) -> bool:
     return True
 
 
-def _process(arguments: Arguments, base: Base, uid: int) -> Process:
+def _process(arguments: Arguments, base: Base) -> Process:
     workspace = arguments.workspace[0] if arguments.workspace else None
     defaults = {"PATH": PATH, "HOME": workspace or "/tmp", "LANG": "C.UTF-8"}
     env = [f"{name}={value}" for name, value in defaults.items()]
     env = merge(env, dict(entry.split("=", 1) for entry in base.env if "=" in entry))
     limits = {name: _rlimit(name, value, base) for name, value in RLIMITS.items()}
-    if "pids" in arguments.defaults - base.controllers and base.processes_apart and (uid != 0 or arguments.userns):
+    if "pids" in arguments.defaults - base.controllers and base.processes_apart and (base.alone or arguments.userns):
         limits["RLIMIT_NPROC"] = _rlimit("RLIMIT_NPROC", args.DEFAULT_PIDS, base)
     limits.update((limit["type"], limit) for limit in arguments.rlimits)
     return {
@@ -158,7 +160,7 @@ def _rlimit(name: str, value: int, base: Base) -> Rlimit:
     return {"type": name, "soft": value, "hard": value}
 
 
-def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
+def _mounts(arguments: Arguments, base: Base) -> list[Mount]:
     """The box's own, then what the rootfs brings without what a share replaces, then the shares."""
     replaced = {share.destination for share in arguments.shares}
     if arguments.tmp is not None:
@@ -178,8 +180,7 @@ def _mounts(arguments: Arguments, base: Base, uid: int) -> list[Mount]:
             "source": "devpts",
             "options": [
                 *("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", f"max={_TERMINALS}"),
-                # The group tty is not mapped in a namespace of one user.
-                *(("gid=5",) if uid == 0 else ()),
+                *(() if base.alone else (f"gid={TTY}",)),
             ],
         },
         {
@@ -206,20 +207,20 @@ def _linux(arguments: Arguments, base: Base, uid: int, gid: int) -> Linux:
         "readonlyPaths": list(READONLY),
         "seccomp": profile.default(debug=arguments.debug),
     }
-    mappings = _mappings(arguments, uid, gid)
+    mappings = _mappings(arguments, base, uid, gid)
     if mappings:
         namespaces.append("user")
         linux["uidMappings"], linux["gidMappings"] = mappings
     linux["namespaces"] = [{"type": kind} for kind in namespaces]
-    resources = _resources(arguments, base, uid)
+    resources = _resources(arguments, base)
     if resources:
         linux["resources"] = resources
     return linux
 
 
-def _mappings(arguments: Arguments, uid: int, gid: int) -> tuple[list[IDMapping], list[IDMapping]] | None:
+def _mappings(arguments: Arguments, base: Base, uid: int, gid: int) -> tuple[list[IDMapping], list[IDMapping]] | None:
     """user_namespaces(7): without privilege, the caller may map nobody but itself, as whomever it likes."""
-    if uid != 0:
+    if base.alone:
         return (
             [{"containerID": arguments.uid, "hostID": uid, "size": 1}],
             [{"containerID": arguments.gid, "hostID": gid, "size": 1}],
@@ -230,9 +231,9 @@ def _mappings(arguments: Arguments, uid: int, gid: int) -> tuple[list[IDMapping]
     return None
 
 
-def _resources(arguments: Arguments, base: Base, uid: int) -> Resources:
+def _resources(arguments: Arguments, base: Base) -> Resources:
     found: Resources = {}
-    if uid == 0:
+    if not base.alone:
         found["devices"] = [{"allow": False, "access": "rwm"}]
     assumed = arguments.defaults & base.controllers
     memory = args.DEFAULT_MEMORY if "memory" in assumed else arguments.memory

@@ -40,6 +40,24 @@ with pyrunc.Sandbox(workspace="/work") as box:
     play(user, script)
 
 
+@pytest.mark.needs("unshare")
+@pytest.mark.parametrize("namespaces", [["--user"], ["--user", "--mount"]], ids=["alone", "with mounts"])
+def test_root_of_a_namespace_of_one_user_is_that_user(user: User, namespaces: list[str]) -> None:
+    script = """
+with pyrunc.Sandbox(workspace="/work") as box:
+    result = box.run(["sh", "-c", "id -u; cat /proc/self/uid_map; touch f /tmp/g; exit 3"], text=True)
+    assert (result.stdout.split(), result.returncode) == (["1000", "1000", "0", "1"], 3), result
+with pyrunc.Sandbox(user=0) as box:
+    assert box.run(["id", "-u"], text=True).stdout == "0\\n"
+try:
+    pyrunc.Sandbox(userns=True)
+except pyrunc.UsageError as error:
+    assert str(error).startswith("userns=True: needs root"), error
+"""
+    user.prefix += ["unshare", *namespaces, "--map-root-user"]
+    play(user, script)
+
+
 @pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)])
 def test_a_program_may_have_closed_its_own_streams(user: User, closed: tuple[int, ...]) -> None:
     script = f"""

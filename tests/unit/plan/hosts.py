@@ -28,6 +28,8 @@ def root_v2() -> HostFacts:
         "namespaces": NAMESPACES,
         "subuids": (),
         "subgids": (),
+        "owns_mounts": True,
+        "setgroups_denied": False,
         "delegated": False,
         "systemd": None,
         "cgroup": {"mode": "v2", "mounts": {"": "/sys/fs/cgroup"}, "own": {"": "/user.slice"}},
