@@ -32,6 +32,11 @@ IN_PROCESS = ("unit", "root", "rootless")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    import hypothesis
+
+    # No test measures time: other workers take as much of the machine as they like.
+    hypothesis.settings.register_profile("pyrunc", deadline=None)
+    hypothesis.settings.load_profile("pyrunc")
     # Workers are started with this environment, and so share the token.
     os.environ.setdefault(residue.TOKEN, secrets.token_hex(3))
     if not os.access(config.rootpath, os.W_OK):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrunc.cli import lean, rich
@@ -148,7 +148,6 @@ def correct(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return [*before, command.name, *words], arguments
 
 
-@settings(deadline=None)
 @given(correct())
 def test_every_spelling_of_a_correct_line_is_read_the_same_by_both(line: tuple[list[str], list[str]]) -> None:
     words, arguments = line
@@ -173,7 +172,6 @@ FRAGMENTS = sorted(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8))
 def test_both_agree_on_any_line_whether_it_is_one(words: list[str]) -> None:
     lean_says, rich_says = both(words)
@@ -183,7 +181,6 @@ def test_both_agree_on_any_line_whether_it_is_one(words: list[str]) -> None:
         assert lean_says is None
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(COMMANDS.values())), st.lists(st.sampled_from(FRAGMENTS), max_size=6))
 def test_both_agree_behind_any_command(command: Command, words: list[str]) -> None:
     lean_says, rich_says = both([command.name, "ID", *words])

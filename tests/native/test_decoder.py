@@ -98,7 +98,7 @@ def judge(executable: Path, data: bytes) -> None:
         assert outcome.failed(errno.EPROTO, NOT_AN_OP)
 
 
-relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @relaxed

@@ -145,7 +145,7 @@ def perform(root: str, steps: list[tuple[object, ...]]) -> None:
             step(root, *arguments)  # type: ignore[operator]
 
 
-@settings(max_examples=int(os.environ.get("PYRUNC_EXAMPLES", "80")), deadline=None,
+@settings(max_examples=int(os.environ.get("PYRUNC_EXAMPLES", "80")),
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
 @given(st.lists(STEPS, max_size=10), st.lists(STEPS, min_size=1, max_size=30))
 def test_diff_and_commit_agree_with_the_two_trees(

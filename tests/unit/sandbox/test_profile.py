@@ -6,7 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrunc.host import seccomp
@@ -115,7 +115,6 @@ NAMESPACES = 0x7E020000
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(flags=U64 | st.sampled_from([1 << bit for bit in range(64)]))
 def test_clone_and_unshare_make_no_namespaces(program: bytes, flags: int) -> None:
     assert bpf.run(program, number("clone"), (flags,)) == (EPERM if flags & NAMESPACES else ALLOW)
@@ -123,7 +122,6 @@ def test_clone_and_unshare_make_no_namespaces(program: bytes, flags: int) -> Non
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(
     request=U64
     | st.sampled_from(profile.TERMINAL_IOCTLS).flatmap(
@@ -137,14 +135,12 @@ def test_every_ioctl_but_those_of_terminals_passes(program: bytes, request: int)
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(command=U64 | st.sampled_from([1024, 1 << 32 | 1024, 1025, 1023, 0]))
 def test_a_file_can_be_locked_but_not_leased(program: bytes, command: int) -> None:
     assert bpf.run(program, number("fcntl"), (0, command)) == (EPERM if command & 0xFFFFFFFF == 1024 else ALLOW)
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(pid=U64 | st.sampled_from([0, 1, 2, 1 << 32, 1 << 32 | 1, 0xFFFFFFFF]), which=st.integers(0, 3))
 def test_the_first_process_keeps_its_limits_and_its_place(program: bytes, pid: int, which: int) -> None:
     wanted = EPERM if pid & 0xFFFFFFFF == 1 else ALLOW
@@ -154,7 +150,6 @@ def test_the_first_process_keeps_its_limits_and_its_place(program: bytes, pid: i
     assert bpf.run(program, number("ioprio_set"), (which, pid, 0)) == (wanted if which == 1 else EPERM)
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=6), st.integers(0, 0xFFFFFFFF))
 def test_what_parts_from_a_set_is_matched_once_and_the_set_never(values: set[int], probe: int) -> None:
     pairs = list(profile.parted(tuple(values)))
@@ -164,7 +159,6 @@ def test_what_parts_from_a_set_is_matched_once_and_the_set_never(values: set[int
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(family=st.integers(0, 50) | U64, kind=st.integers(0, 12), protocol=st.integers(0, 300) | U64)
 def test_a_socket_is_local_or_tcp_udp_ping_or_asks_for_routes(
     program: bytes, family: int, kind: int, protocol: int
@@ -183,7 +177,6 @@ def test_a_socket_is_local_or_tcp_udp_ping_or_asks_for_routes(
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(kind=st.integers(0, 15), rest=st.integers(0, 0o7777), upper=st.integers(0, (1 << 48) - 1))
 def test_nodes_of_devices_cannot_be_made(program: bytes, kind: int, rest: int, upper: int) -> None:
     """mode is 16 bits to the kernel; type 0 is a regular file."""
@@ -194,7 +187,6 @@ def test_nodes_of_devices_cannot_be_made(program: bytes, kind: int, rest: int, u
 
 
 @needs_libseccomp
-@settings(deadline=None)
 @given(U64 | st.sampled_from([0, 8, 0x40000, 0x40008, 0xFFFFFFFF, 0x400000]))
 def test_personalities_are_those_of_setarch(program: bytes, value: int) -> None:
     usual = value in (0, 8, 0x40000, 0x40008, 0xFFFFFFFF)

@@ -42,7 +42,7 @@ around = st.text(" \t\r\n", max_size=3)
 
 
 @given(documents, layouts, around, around, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_daemon_json(data: dict[str, Any], layout: dict[str, Any], before: str, behind: str, default: bool) -> None:
     text = before + json.dumps(data, **layout) + behind
     wish = Wish(RUNTIME, default=default)
@@ -63,7 +63,7 @@ def test_daemon_json(data: dict[str, Any], layout: dict[str, Any], before: str, 
 
 
 @given(documents, layouts, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_members_of_json(data: dict[str, Any], layout: dict[str, Any], draw: st.DataObject) -> None:
     text = json.dumps(data, **layout)
     key = draw.draw(st.sampled_from([*data, "new"]))
@@ -118,13 +118,13 @@ def _round_trip(engine: ModuleType, text: str, default: bool) -> None:
 
 
 @given(texts, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_containerds_config(text: str, default: bool) -> None:
     _round_trip(containerd, text, default)
 
 
 @given(texts, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_crios_drop_in(text: str, default: bool) -> None:
     _round_trip(crio, text, default)
 
@@ -147,7 +147,7 @@ odd = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), odd, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_values_of_other_types_than_an_engine_would_take(data: dict[str, Any]) -> None:
     """They are refused or passed over, by setup and by the doctor, and nothing falls over them."""
     text = "".join(f"{toml.quoted(key)} = {written(value)}\n" for key, value in data.items())

@@ -133,13 +133,13 @@ def test_the_seed_has_the_right_shape() -> None:
     assert compiled_takes(SEED)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(mutated())
 def test_the_compiled_validator_and_jsonschema_agree(document: Any) -> None:
     assert compiled_takes(document) == VALIDATOR.is_valid(document)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(mutated())
 def test_any_config_is_taken_or_refused_in_document_order(document: Any) -> None:
     error = refusal(json.dumps(document).encode())
@@ -155,7 +155,7 @@ def test_any_config_is_taken_or_refused_in_document_order(document: Any) -> None
         assert "\n" not in str(violation)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(JSON)
 def test_any_process_is_taken_or_refused(value: object) -> None:
     for document in (value, {"args": ["x"], "cwd": "/", "rlimits": value, "scheduler": value}):

@@ -83,7 +83,7 @@ def objects(draw: st.DrawFn) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("key", KEYS)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.data())
 def test_the_schema_and_the_parser_agree_on_a_value(key: str, data: st.DataObject) -> None:
     annotations = {key: data.draw(values(key))}
@@ -123,7 +123,7 @@ def test_a_flag_is_refused_exactly_when_its_annotation_would_be(annotations: dic
         )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(objects(), st.sampled_from(["/", "/tmp", "/data", "/work", "x", "/.."]))
 def test_any_annotations_are_taken_or_refused_on_lines_of_their_own(annotations: dict[str, str], cwd: str) -> None:
     document = annotated({}, BIND, OTHER, cwd=cwd)
