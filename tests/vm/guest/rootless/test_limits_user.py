@@ -138,7 +138,7 @@ def test_a_delegated_cgroup_is_the_containers_without_limits_too(new_box: NewBox
     (folder / "cgroup.subtree_control").write_text("+pids")
     assert box.exec("ID", "/bin/cat", "/proc/self/cgroup").stdout.endswith(f"/{box.id}/init\n")
     box.runtime = pyrunc
-    assert f"/{box.id}/cgroup.procs: {CANNOT_MOVE}" in box.exec("ID", "/bin/true", status=255).stderr
+    assert f"/{box.id}/init/cgroup.procs: {CANNOT_MOVE}" in box.exec("ID", "/bin/true", status=255).stderr
     box.command("pause", "ID")
     assert frozen(folder) == "1"
     box.delete("--force")
