@@ -57,8 +57,10 @@ def without(text: str | None, where: str, record: str | None) -> str | None:
 
 
 def _put_back(text: str, before: dict[str, Any], keys: tuple[str, ...]) -> str:
-    value = at(before, *keys)
-    return json_text.drop(text, keys) if value is None else json_text.put(text, keys, value)
+    inside = at(before, *keys[:-1])
+    if isinstance(inside, dict) and keys[-1] in inside:  # null, too, was there
+        return json_text.put(text, keys, inside[keys[-1]])
+    return json_text.drop(text, keys)
 
 
 def within(text: str | None, where: str, wish: Wish) -> str:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyrunc.doctor import engines
@@ -42,6 +42,7 @@ around = st.text(" \t\r\n", max_size=3)
 
 
 @given(documents, layouts, around, around, st.booleans())
+@example({"default-runtime": None}, {}, "", "", True)
 @settings(max_examples=150)
 def test_daemon_json(data: dict[str, Any], layout: dict[str, Any], before: str, behind: str, default: bool) -> None:
     text = before + json.dumps(data, **layout) + behind
