@@ -105,7 +105,10 @@ def test_the_wheel_has_what_runs_and_nothing_that_builds(wheel: Path) -> None:
     extra = {
         name
         for name in found
-        if name.endswith((".c", ".h", ".pyc")) or "/build.py" in name or "/manual/" in name or name.startswith(("tests", "bundles"))
+        if name.endswith((".c", ".h", ".pyc"))
+        or "/build.py" in name
+        or "/manual/" in name
+        or name.startswith(("tests", "bundles"))
     }
     assert not extra
 
