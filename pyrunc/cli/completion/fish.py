@@ -69,7 +69,7 @@ function __pyrunc
             if string match -q -- '*=*' $name
                 test "$table" = ''; and string match -q -- 'root=*' $name
                 and set root (string replace -r '^root=' '' $name)
-            else if test -n "$(__pyrunc_value $table/$name)"
+            else if count (__pyrunc_value $table/$name) >/dev/null
                 set pending $table/$name
             end
         else if test -z "$table"
