@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.needs("guest", "user", "podman"), pytest.mark.timeout(600)]
 
-#: The guest's own systemd; a busy machine takes its time to bring it up.
+#: The guest's own systemd.
 ROOT = [f"--volume=/usr/{name}:/{name}:ro" for name in ("bin", "sbin", "lib", "lib64")]
 OPTIONS = [*ROOT, "--volume=/usr:/usr:ro", "--tmpfs=/etc", "--tmpfs=/var", "--net=none", "--memory=256m"]
 SYSTEMD = ["/usr/lib/systemd/systemd", "--unit=basic.target"]
-UP = 'until state=$(systemctl is-system-running --wait 2>&1); do [ "$state" = degraded ] && break; sleep 0.2; done'
 
 
 def test_systemd_runs_is_entered_stopped_and_started_again(tmp_path: Path) -> None:
@@ -31,9 +30,9 @@ def test_systemd_runs_is_entered_stopped_and_started_again(tmp_path: Path) -> No
         engine("run", "--detach", "--name", name, *options, engines.IMAGE, *SYSTEMD)
         folder = unit_of(int(pidfile.read_text()))
         # Its own cgroup takes no process when systemd, from the outset in one below, gives controllers to others.
-        engines.until(lambda: (folder / "cgroup.subtree_control").read_text() != "\n", "systemd has made cgroups")
+        engines.until(lambda: bool((folder / "cgroup.subtree_control").read_text().strip()), "cgroups of systemd's")
         assert (folder / "memory.max").read_text() == f"{256 << 20}\n"
-        told = engine("exec", name, "sh", "-c", f"{UP}; cat /proc/self/cgroup /proc/1/cgroup").stdout
+        told = engine("exec", name, "cat", "/proc/self/cgroup", "/proc/1/cgroup").stdout
         assert told == "0::/init.scope\n" * 2
         engine("stop", "--time=100", name)  # SIGRTMIN+3, upon which systemd ends itself
         state = json.loads(engine("inspect", "--format={{json .State}}", name).stdout)
