@@ -122,30 +122,11 @@ def test_a_container_may_divide_its_cgroup() -> None:
 @pytest.mark.usefixtures("life")
 def test_a_container_is_in_a_cgroup_beside_podmans_own() -> None:
     """--cgroups=split: podman gives the runtime a path below the unit that it runs in itself."""
-    limit = "cat /proc/self/cgroup /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/memory.max"
     for runtime in engines.RUNTIMES:
         engine = engines.Engine("systemd", runtime)
         unit = f"guest-split-{runtime}.scope"
         seen = engine(
-            "run", "--rm", "--net=none", "--cgroups=split", "--cgroupns=host", "--memory=64m", engines.IMAGE,
-            "/bin/sh", "-c", limit, before=("systemd-run", "--scope", "--quiet", f"--unit={unit}"),
+            "run", "--rm", "--net=none", "--cgroups=split", "--cgroupns=host", engines.IMAGE, "cat",
+            "/proc/self/cgroup", before=("systemd-run", "--scope", "--quiet", f"--unit={unit}"),
         )  # fmt: skip
-        path, memory = seen.stdout.splitlines()
-        assert path.startswith(f"0::/system.slice/{unit}/libpod-payload-"), runtime
-        assert memory == str(64 * engines.MIB)
-
-
-@pytest.mark.usefixtures("life")
-def test_a_container_stays_in_the_cgroup_of_the_caller(tmp_path: Path) -> None:
-    """--cgroups=disabled, which podman does with runtimes that its configuration says are able to."""
-    conf = tmp_path / "containers.conf"
-    conf.write_text('[engine]\nruntime_supports_nocgroups = ["crun", "pyrunc"]\n')
-    for runtime in ("pyrunc", "crun"):
-        engine = engines.Engine("systemd", runtime)
-        unit = f"guest-disabled-{runtime}.scope"
-        seen = engine(
-            "run", "--rm", "--net=none", "--cgroups=disabled", "--cgroupns=host", engines.IMAGE, "cat",
-            "/proc/self/cgroup",
-            before=("systemd-run", "--scope", "--quiet", f"--unit={unit}", "env", f"CONTAINERS_CONF={conf}"),
-        )  # fmt: skip
-        assert seen.stdout == f"0::/system.slice/{unit}\n"
+        assert seen.stdout.startswith(f"0::/system.slice/{unit}/libpod-payload-"), runtime
