@@ -29,19 +29,27 @@ SUITES = {
     "root": Suite(
         "unified",
         "root",
-        ("tests/vm/guest/test_system.py", "tests/vm/guest/test_systemd.py", "tests/root/test_cgroup2.py"),
+        (
+            "tests/vm/guest/test_system.py", "tests/vm/guest/test_systemd.py", "tests/root/test_cgroup2.py",
+            "tests/root/test_existing_cgroups.py",
+        ),
     ),
     "verbs": Suite(
         "unified",
         "root",
-        (
-            "tests/vm/guest/test_update.py", "tests/vm/guest/test_events.py", "tests/vm/guest/test_fork_bomb.py",
-            "tests/root/test_kill.py", "tests/root/test_isolation_tmp.py", "tests/root/test_isolation_cow.py",
-        ),
+        ("tests/vm/guest/test_update.py", "tests/vm/guest/test_events.py", "tests/vm/guest/test_fork_bomb.py"),
     ),
     "podman": Suite("unified", "root", ("tests/vm/guest/test_podman.py", "tests/root/test_resources_v2.py")),
     "user": Suite("unified", USER, ("tests/vm/guest/rootless", "tests/rootless/test_lifecycle.py")),
     "hybrid": Suite("hybrid", "root", ("tests/vm/guest/hybrid",)),
+    # Takes a module out of the kernel and back.
+    "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",)),
+    # What holds everywhere, once more where cgroup2 has all controllers.
+    "isolation": Suite(
+        "unified",
+        "root",
+        ("tests/root/test_kill.py", "tests/root/test_isolation_tmp.py", "tests/root/test_isolation_cow.py"),
+    ),
 }  # fmt: skip
 #: Those that ``./dev test`` runs: whose every test has passed in a run from there.
 AUTOMATIC: tuple[str, ...] = ()
