@@ -23,6 +23,12 @@ class Suite(NamedTuple):
     layout: str
     user: str
     paths: tuple[str, ...]
+    #: How two processors share the tests: each by itself, a file at a time, or not at all.
+    sharing: tuple[str, ...] = ("-n2", "--dist=load")
+
+
+BY_FILE = ("-n2", "--dist=loadfile")
+ALONE = ("-n0",)
 
 
 SUITES = {
@@ -39,11 +45,11 @@ SUITES = {
         "root",
         ("tests/vm/guest/test_update.py", "tests/vm/guest/test_events.py", "tests/vm/guest/test_fork_bomb.py"),
     ),
-    "podman": Suite("unified", "root", ("tests/vm/guest/test_podman.py", "tests/root/test_resources_v2.py")),
-    "user": Suite("unified", USER, ("tests/vm/guest/rootless", "tests/rootless/test_lifecycle.py")),
+    "podman": Suite("unified", "root", ("tests/vm/guest/test_podman.py", "tests/root/test_resources_v2.py"), BY_FILE),
+    "user": Suite("unified", USER, ("tests/vm/guest/rootless", "tests/rootless/test_lifecycle.py"), BY_FILE),
     "hybrid": Suite("hybrid", "root", ("tests/vm/guest/hybrid",)),
     # Takes a module out of the kernel and back.
-    "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",)),
+    "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",), ALONE),
     # What holds everywhere, once more where cgroup2 has all controllers.
     "isolation": Suite(
         "unified",
@@ -52,10 +58,10 @@ SUITES = {
     ),
 }  # fmt: skip
 #: Those that ``./dev test`` runs: whose every test has passed in a run from there.
-AUTOMATIC: tuple[str, ...] = ()
+AUTOMATIC = ("root", "verbs", "podman", "user", "hybrid")
 
-#: Seconds for a test in the guest, and for a suite.
-TEST, SUITE = 300, 900
+#: Seconds for a test in the guest, and for a suite, where other tests have the host's processors, too.
+TEST, SUITE = 600, 1800
 
 
 def run(machine: Machine, name: str, words: Sequence[str] = (), junit: Path | None = None) -> int:
@@ -69,7 +75,7 @@ def run(machine: Machine, name: str, words: Sequence[str] = (), junit: Path | No
     there = f"/var/tmp/{name}.xml"
     options = ["-p", "no:cacheprovider", f"--timeout={TEST}", f"--junitxml={there}", "-o", f"junit_suite_name={name}"]
     paths = () if names_tests(words) else suite.paths
-    pytest = shlex.join(["pytest", *options, *paths, *words])
+    pytest = shlex.join(["pytest", *options, *suite.sharing, *paths, *words])
     script = (
         f"cd {PROJECT} && PYTHONDONTWRITEBYTECODE=1 PYRUNC_REQUIRE=all exec timeout --kill-after=10 {SUITE} {pytest}"
     )

@@ -1,4 +1,4 @@
-"""The guest's suites, each layout of cgroups in one virtual machine.  ``./dev vm`` runs them by hand."""
+"""The guest's suites, each layout of cgroups in one virtual machine.  ``./dev vm`` runs them, too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.vm import suite
 from tests.vm.machine import LAYOUTS, Machine
 
-pytestmark = [pytest.mark.needs("vm"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.needs("vm"), pytest.mark.timeout(3600)]
 
 USED = [layout for layout in LAYOUTS if any(suite.SUITES[name].layout == layout for name in suite.AUTOMATIC)]
 
