@@ -39,7 +39,7 @@ _AT_ONCE = 1024
 
 #: A namespace without processes is about to end, unless it is kept: somebody, another deletion perhaps, looks at it.
 #: How long is waited for that, and the pause between two looks.
-_PATIENCE, _PAUSE = 0.1, 0.005
+_PATIENCE, _PAUSE = 0.5, 0.005
 
 
 class _Undecided(Exception):
