@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING
 
 from tests.callers.podman import unique
@@ -24,8 +23,7 @@ class Container:
         self.removed = False
 
     def do(self, script: str) -> Said:
-        words = ("--exec-id", uuid.uuid4().hex, self.name, "/bin/sh", "-c", script)
-        done = self.caller.engine.do("task", "exec", *words)
+        done = self.caller.engine.script(self.name, script)
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def remove(self) -> None:
