@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,11 @@ def test_tables_are_runcs(new_box: Callable[..., Box], runc: Path, runtime: Path
         assert our == their, options
 
 
+def until_reaped(pid: int) -> None:
+    """Until then the process is in its cgroup."""
+    until(lambda: not os.path.exists(f"/proc/{pid}"), lambda: f"{pid} is gone")
+
+
 @pytest.mark.needs("runc")
 @pytest.mark.parametrize("status", ["created", "paused", "stopped"])
 def test_in_every_status_it_tells_what_runc_tells(
@@ -158,6 +164,7 @@ def test_in_every_status_it_tells_what_runc_tells(
         elif status == "stopped":
             box.kill("KILL")
             box.until_stopped()
+            until_reaped(pid)
         table = box.command("ps", "ID", "-o", "ppid,pid").stdout.split()
         listed = json.loads(box.command("ps", "-f", "json", "ID").stdout)
         seen.append((table[:2], [word == str(pid) for word in table[3:]], listed and listed == [pid]))
