@@ -130,10 +130,6 @@ def test_podman_runs_what_was_set_up_and_forgets_it(machine: Machine) -> None:
 
 @pytest.mark.needs("root", "podman", "nsenter", "setpriv", "python-for-all")
 def test_podman_of_a_user_reads_the_users_own_file(machine: Machine) -> None:
-    if machine.enclosure.run(
-        ["setpriv", "--reuid=12345", "--clear-groups", str(machine.pyrunc), "--version"]
-    ).returncode:
-        pytest.skip(f"an ordinary user cannot execute {machine.pyrunc}")
     before = machine.etc()
     assert "be root for the system's engines, or give --user" in machine.setup("podman", user=True, status=1)
     assert "+pyrunc = [" in machine.setup("podman", "--dry-run", user=True)

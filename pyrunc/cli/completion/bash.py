@@ -7,21 +7,7 @@ from pyrunc.cli.completion import cases
 
 SCRIPT = r"""# Completes command lines of pyrunc in bash.  Made from pyrunc's table of commands; do not edit.
 
-# _pyrunc_value TABLE/OPTION: sets offer to what stands for the option's value, or to nothing for a flag
-_pyrunc_value() {
-    case $1 in
-@VALUES@
-        *) offer= ;;
-    esac
-}
-
-# _pyrunc_argument COMMAND/NUMBER: sets offer to what the argument is
-_pyrunc_argument() {
-    case $1 in
-@ARGUMENTS@
-        *) offer=nothing ;;
-    esac
-}
+@OFFERS@
 
 # _pyrunc_options TABLE: sets options
 _pyrunc_options() {
@@ -125,8 +111,7 @@ def script() -> str:
         return f"options={cases.quoted(' '.join(dict(words)))}"
 
     return (
-        SCRIPT.replace("@VALUES@", cases.values(cases.posix, lambda offer: f"offer={cases.quoted(offer)}"))
-        .replace("@ARGUMENTS@", cases.arguments(cases.posix, lambda offer: f"offer={cases.quoted(offer)}"))
+        SCRIPT.replace("@OFFERS@", cases.posix_offers())
         .replace("@OPTIONS@", cases.options(cases.posix, names))
         .replace("@OTHERS@", " | ".join(cases.of_others()))
         .replace("@COMMANDS@", " ".join(COMMANDS))

@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     Branch = Callable[[list[str], str], str]
 
 
+#: What is offered for values and arguments, as bash and zsh look it up.
+_POSIX_OFFERS = """\
+# _pyrunc_value TABLE/OPTION: sets offer to what stands for the option's value, or to nothing for a flag
+_pyrunc_value() {
+    case $1 in
+@VALUES@
+        *) offer= ;;
+    esac
+}
+
+# _pyrunc_argument COMMAND/NUMBER: sets offer to what the argument is
+_pyrunc_argument() {
+    case $1 in
+@ARGUMENTS@
+        *) offer=nothing ;;
+    esac
+}"""
+
+
 def values(branch: Branch, say: Callable[[str], str]) -> str:
     """TABLE/OPTION -> the offer for its value."""
     by_offer: dict[str, list[str]] = {}
@@ -51,3 +70,13 @@ def quoted(text: str) -> str:
 def posix(patterns: list[str], command: str) -> str:
     """A branch of ``case`` in bash and zsh."""
     return f"        {' | '.join(pattern or quoted('') for pattern in patterns)}) {command} ;;"
+
+
+def posix_offers() -> str:
+    """``_pyrunc_value`` and ``_pyrunc_argument`` of bash and zsh."""
+
+    def say(offer: str) -> str:
+        return f"offer={quoted(offer)}"
+
+    filled = _POSIX_OFFERS.replace("@VALUES@", values(posix, say))
+    return filled.replace("@ARGUMENTS@", arguments(posix, say))

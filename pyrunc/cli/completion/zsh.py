@@ -8,21 +8,7 @@ from pyrunc.cli.completion import cases
 SCRIPT = r"""#compdef pyrunc
 # Completes command lines of pyrunc in zsh.  Made from pyrunc's table of commands; do not edit.
 
-# _pyrunc_value TABLE/OPTION: sets offer to what stands for the option's value, or to nothing for a flag
-_pyrunc_value() {
-    case $1 in
-@VALUES@
-        *) offer= ;;
-    esac
-}
-
-# _pyrunc_argument COMMAND/NUMBER: sets offer to what the argument is
-_pyrunc_argument() {
-    case $1 in
-@ARGUMENTS@
-        *) offer=nothing ;;
-    esac
-}
+@OFFERS@
 
 # _pyrunc_options TABLE: sets options
 _pyrunc_options() {
@@ -111,8 +97,7 @@ fi
 def script() -> str:
     commands = [(name, row.help) for name, row in COMMANDS.items()] + [("help", "show help")]
     return (
-        SCRIPT.replace("@VALUES@", cases.values(cases.posix, lambda offer: f"offer={cases.quoted(offer)}"))
-        .replace("@ARGUMENTS@", cases.arguments(cases.posix, lambda offer: f"offer={cases.quoted(offer)}"))
+        SCRIPT.replace("@OFFERS@", cases.posix_offers())
         .replace("@OPTIONS@", cases.options(cases.posix, lambda words: f"options=({_described(words)})"))
         .replace("@OTHERS@", " | ".join(cases.of_others()))
         .replace("@COMMANDS@", _described(commands))
