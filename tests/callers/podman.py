@@ -38,7 +38,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 runtime_supports_json = ["runc", "crun", "pyrunc"]
-runtime_supports_nocgroups = ["crun", "pyrunc"]
+runtime_supports_nocgroup = ["crun", "pyrunc"]
 [network]
 network_backend = "netavark"
 network_config_dir = "{directory}/networks"
