@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.callers.enclosure import Enclosure
-from tests.callers.podman import Podman, remove_cgroups, running, unique
+from tests.callers.engine import remove_cgroups, running, unique
+from tests.callers.podman import Podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

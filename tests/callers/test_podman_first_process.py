@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.callers.podman import IMAGE, sh, unique
+from tests.callers.engine import IMAGE, sh, unique
 
 if TYPE_CHECKING:
     from pathlib import Path

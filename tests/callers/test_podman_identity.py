@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.callers.podman import sh
+from tests.callers.engine import sh
 
 if TYPE_CHECKING:
     from tests.callers.podman import Podman

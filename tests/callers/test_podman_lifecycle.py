@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.callers.podman import SLEEP, running, sh, unique
+from tests.callers.engine import SLEEP, running, sh, unique
 
 if TYPE_CHECKING:
-    from tests.callers.podman import Both, Podman
+    from tests.callers.engine import Both
+    from tests.callers.podman import Podman
 
 pytestmark = pytest.mark.needs("root", "podman", "conmon", "runc", "busybox", "nsenter", "unshare", "cgroup1")
 

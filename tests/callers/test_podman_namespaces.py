@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.callers.podman import IMAGE, SLEEP, running, sh, unique
+from tests.callers.engine import IMAGE, SLEEP, running, sh, unique
 
 if TYPE_CHECKING:
     from tests.callers.podman import Podman

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.callers.podman import IMAGE, Seen, sh
+from tests.callers.engine import IMAGE, Seen, sh
 
 if TYPE_CHECKING:
     from tests.callers.podman import Podman

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.callers.enclosure import Enclosure
-from tests.callers.podman import image, remove_cgroups
+from tests.callers.engine import image, remove_cgroups
 from tests.support import programs
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.callers.podman import unique
+from tests.callers.engine import unique
 from tests.scenarios.task import FOREVER, Said
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.callers.podman import image
+from tests.callers.engine import image
 from tests.support import programs
 from tests.support.command import Result, run
 
