@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.callers.podman import unique
+from tests.callers.engine import unique
 from tests.scenarios import by_hand
 from tests.scenarios.task import FOREVER, USER, Said
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scenarios.containerd import Containerd
+    from tests.callers.containerd import Containerd
     from tests.scenarios.task import Task
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.callers.containerd import IMAGE, Containerd
 from tests.callers.enclosure import Enclosure
-from tests.callers.podman import Podman, remove_cgroups
+from tests.callers.engine import remove_cgroups
+from tests.callers.podman import Podman
 from tests.scenarios import by_containerd, by_hand, by_podman, from_python
-from tests.scenarios.containerd import IMAGE, Containerd
 from tests.scenarios.task import MARK, USER
 from tests.support.bundles import make_rootfs
 from tests.support.requirements import demand

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.callers.containerd import Containerd
 from tests.callers.enclosure import Enclosure
-from tests.callers.podman import Podman, remove_cgroups
-from tests.scenarios.containerd import Containerd
+from tests.callers.engine import remove_cgroups
+from tests.callers.podman import Podman
 from tests.support.command import run
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """A real containerd in an enclosure, with its own root, state and socket, and ctr to drive it.
 
-No network, no CRI: containers are made by ctr through the runc shim.
+Only what all tests with a containerd need lives here: the daemon, ctr, and images made without a registry.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Self
 
-from tests.callers.podman import remove_cgroups
+from tests.callers.engine import remove_cgroups
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.callers.enclosure import Enclosure
@@ -30,11 +31,12 @@ _CONFIG = """\
 version = 2
 root = "{directory}/root"
 state = "/run/containerd"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+disabled_plugins = [{disabled}]
 [grpc]
 address = "{socket}"
 """
 _SOCKET = "/run/containerd/test.sock"
+_CRI = "io.containerd.grpc.v1.cri"
 
 _END = b"\4end\4"
 _STAYS = """\
@@ -42,30 +44,33 @@ _STAYS = """\
 
 
 class Containerd:
-    """``ctr`` runs a command of ctr; use as a context manager.
+    """``ctr`` runs a command of ctr; use as a context manager, which starts the daemon.
 
-    Whatever is left when the enclosure ends, ends with it: the daemon, its shims, containers and mounts.
+    ``cri`` is the configuration of its CRI plugin, without which it has none.  Whatever is left when the enclosure
+    ends, ends with it: the daemon, its shims, containers and mounts.
     """
 
-    def __init__(self, enclosure: Enclosure, directory: Path, runtime: str) -> None:
+    def __init__(self, enclosure: Enclosure, directory: Path, runtime: str, *, cri: str = "") -> None:
         self.enclosure = enclosure
         self.directory = directory
         self.runtime = runtime
         self.socket = _SOCKET
         self.cgroup = f"/pyrunc-test-containerd-{uuid.uuid4().hex[:12]}"
-        config = directory / "config.toml"
-        config.write_text(_CONFIG.format(directory=directory, socket=_SOCKET))
+        self.config = directory / "config.toml"
+        disabled = ["io.containerd.internal.v1.opt", *([] if cri else [_CRI])]
+        plain = _CONFIG.format(directory=directory, socket=_SOCKET, disabled=", ".join(map(json.dumps, disabled)))
+        self.config.write_text(plain + cri)
         self.env = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
             "TMPDIR": os.fspath(directory),
         }
-        self._log = (directory / "log").open("wb")
-        self._daemon = subprocess.Popen(
-            enclosure.argv(["containerd", "--config", str(config)]),
-            env=self.env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
 
     def __enter__(self) -> Self:
+        self._log = (self.directory / "log").open("wb")
+        self._daemon = subprocess.Popen(
+            self.enclosure.argv(["containerd", "--config", str(self.config)]),
+            env=self.env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         deadline = time.monotonic() + 60
         while (done := self.do("version")).returncode != 0:
             log = (self.directory / "log").read_text()
@@ -83,14 +88,17 @@ class Containerd:
         """``ctr WORDS``, whatever comes of it."""
         return self.enclosure.run(["ctr", "--address", _SOCKET, *words], env=self.env)
 
-    def script(self, container: str, script: str) -> subprocess.CompletedProcess[bytes]:
-        """A shell script in a container's task.
+    def script(self, container: str, script: str, *options: str) -> subprocess.CompletedProcess[bytes]:
+        """A shell script in a container's task; ``options`` are those of ``ctr task exec``."""
+        return self.stays("task", "exec", *options, "--exec-id", uuid.uuid4().hex, container, script=script)
+
+    def stays(self, *words: str, script: str) -> subprocess.CompletedProcess[bytes]:
+        """``ctr WORDS`` with a shell script as the program.
 
         ctr 1.6 loses what a program prints that ends at once, now and then and with runc, too: this one stays until
         all of it has been heard.
         """
-        shell = ["/bin/sh", "-c", _STAYS, script]
-        words = ["ctr", "--address", _SOCKET, "task", "exec", "--exec-id", uuid.uuid4().hex, container, *shell]
+        words = ("ctr", "--address", _SOCKET, *words, "/bin/sh", "-c", _STAYS, script)
         with subprocess.Popen(
             self.enclosure.argv(words), env=self.env,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -109,10 +117,17 @@ class Containerd:
 
     def load(self, rootfs: Path, *, user: str) -> str:
         """Import a directory as an image that runs as ``user``; its name."""
-        archive = self.directory / "image.tar"
-        archive.write_bytes(image(rootfs, user))
-        self.ctr("image", "import", str(archive))
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as tar:
+            tar.add(rootfs, arcname=".")
+        self.import_(archive(layer.getvalue(), IMAGE, {"User": user, "Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}))
         return IMAGE
+
+    def import_(self, image: bytes, *, namespace: str = "default") -> None:
+        """``ctr image import`` of a docker-archive."""
+        path = self.directory / "image.tar"
+        path.write_bytes(image)
+        self.ctr("--namespace", namespace, "image", "import", str(path))
 
     def remove_cgroups(self) -> None:
         """After the enclosure's end."""
@@ -136,27 +151,23 @@ def heard(running: subprocess.Popen[bytes]) -> list[bytes]:
     return found
 
 
-def image(rootfs: Path, user: str) -> bytes:
-    """A docker-archive of one layer, which ctr imports like an OCI one."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        tar.add(rootfs, arcname=".")
-    digest = hashlib.sha256(layer.getvalue()).hexdigest()
-    config = {
+def archive(layer: bytes, name: str, config: Mapping[str, object]) -> bytes:
+    """A docker-archive of one layer, a tar, which ctr imports like an OCI one; ``config`` is that of image-spec."""
+    image = {
         "architecture": "arm64" if os.uname().machine == "aarch64" else "amd64",
         "os": "linux",
-        "config": {"User": user, "Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
-    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, data in (
-            ("layer.tar", layer.getvalue()),
-            ("config.json", json.dumps(config).encode()),
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in (
+            ("layer.tar", layer),
+            ("config.json", json.dumps(image).encode()),
             ("manifest.json", json.dumps(manifest).encode()),
         ):
-            info = tarfile.TarInfo(name)
+            info = tarfile.TarInfo(path)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    return archive.getvalue()
+    return out.getvalue()
