@@ -6,6 +6,7 @@ observations against the table of known differences.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -14,7 +15,7 @@ import tarfile
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.callers import observation
 from tests.callers.differences import KNOWN
@@ -22,7 +23,7 @@ from tests.support import programs
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tests.callers.enclosure import Enclosure
 
@@ -124,12 +125,16 @@ class Engine:
         """Run `command` inside, whatever comes of it."""
         return self.enclosure.run(self.command(runtime, *arguments, flags=flags), env=self.env, stdin=stdin)
 
-    def load(self, *importing: str) -> None:
-        """Make the image with the engine's command ``importing``, which is told the changes, the tar and the name."""
+    def image(self) -> bytes:
+        """The tests' image as a tar of its files."""
         busybox = programs.busybox()
         assert busybox is not None, "busybox-static is not installed"
+        return image(busybox, Path(__file__).with_name("look.sh"))
+
+    def load(self, *importing: str) -> None:
+        """Make the image with the engine's command ``importing``, which is told the changes, the tar and the name."""
         path = self.directory / "image.tar"
-        path.write_bytes(image(busybox, Path(__file__).with_name("look.sh")))
+        path.write_bytes(self.image())
         changes = ["-c", 'CMD ["/bin/sh"]', "-c", "ENV PATH=/bin:/srv"]
         done = self.enclosure.run([*importing, *changes, str(path), IMAGE], env=self.env)
         assert done.returncode == 0, done.stderr.decode()
@@ -179,8 +184,32 @@ def sh(script: str) -> list[str]:
 SLEEP = [IMAGE, "/bin/sleep", "1000"]
 
 
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], good: Callable[[T], object], said: Callable[[], object] = str) -> T:
+    """Look until what is seen is good, which it is to be within a minute; ``said`` tells more if it is not."""
+    deadline = time.monotonic() + 60
+    while not good(seen := look()):
+        assert time.monotonic() < deadline, f"{seen!r} {said()}"
+        time.sleep(0.05)
+    return seen
+
+
 def unique() -> str:
     return f"box-{uuid.uuid4().hex[:12]}"
+
+
+@contextlib.contextmanager
+def pairs(engine: Engine) -> Iterator[Both]:
+    """What starts the same detached container with runc and with the runtime under test; both go at the end."""
+    with contextlib.ExitStack() as started:
+
+        def start(*arguments: str) -> tuple[running, running]:
+            theirs = started.enter_context(running(engine, engine.reference, unique(), *arguments))
+            return theirs, started.enter_context(running(engine, engine.runtime, unique(), *arguments))
+
+        yield start
 
 
 class running:  # noqa: N801  (reads as a verb at its uses)
@@ -190,6 +219,13 @@ class running:  # noqa: N801  (reads as a verb at its uses)
         self.engine, self.runtime, self.name = engine, runtime, name
         done = engine.do(runtime, "run", "-d", "--name", name, *arguments)
         assert done.returncode == 0, done.stderr.decode()
+
+    @classmethod
+    def adopted(cls, engine: Engine, runtime: str, name: str) -> Self:
+        """A container that was made by another command."""
+        self = cls.__new__(cls)
+        self.engine, self.runtime, self.name = engine, runtime, name
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -205,9 +241,21 @@ class running:  # noqa: N801  (reads as a verb at its uses)
 
     def logs_hold(self, text: str) -> None:
         """Wait until the container has printed ``text``."""
-        deadline = time.monotonic() + 60
-        while text not in (seen := self.do("logs", "NAME")).out:
-            assert time.monotonic() < deadline, seen
+        self.until(lambda seen: text in seen.out, "logs", "NAME")
+
+    def until(self, good: Callable[[Seen], object], verb: str, *arguments: str) -> Seen:
+        """Repeat a command until what came of it is good."""
+        return eventually(lambda: self.do(verb, *arguments), good)
+
+    def inspect(self, template: str) -> str:
+        """What ``inspect`` shows of the container."""
+        seen = self.do("inspect", "-f", template, "NAME")
+        assert seen.code == 0, seen
+        return seen.raw.rstrip("\n")
+
+    def becomes(self, template: str, value: str) -> None:
+        """Wait until ``inspect`` shows ``value``."""
+        eventually(lambda: self.inspect(template), lambda seen: seen == value)
 
 
 def remove_cgroups(name: str) -> None:

@@ -42,8 +42,10 @@ def names_replaced(text: str, names: Mapping[str, str]) -> str:
     for name, stand_in in names.items():
         text = text.replace(name, stand_in)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<ID>", text)
+    text = re.sub(r"/snapshots/\d+/", "/snapshots/<NUMBER>/", text)
     text = re.sub(r"/overlay/\d+/(merge|lower)", r"/overlay/<NUMBER>/\1", text)
-    return re.sub(r"\boverlay/l/[A-Z0-9]{26}\b", "overlay/l/<LINK>", text)
+    text = re.sub(r"\bbuildah\d+\b", "buildah<NUMBER>", text)
+    return re.sub(r"\b(overlay2?/l)/[A-Z0-9]{26}\b", r"\1/<LINK>", text)
 
 
 class Mount:

@@ -262,8 +262,8 @@ PROBES: dict[str, Probe] = {
     **{
         name: _program(name)
         for name in (
-            "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "criu",
-            "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
+            "podman", "conmon", "runc", "crun", "buildah", "containerd", "ctr", "dockerd", "docker", "docker-init",
+            "criu", "bwrap", "strace", "gcc", "clang", "netavark", "aardvark-dns", "iptables", "setpriv", "unshare",
             "nsenter", "newuidmap", "skopeo", "umoci", "catatonit", "systemd-run", "ip", "ps", "git", "make",
             "mkfs.ext4", "bash", "zsh", "fish", "mandoc", "groff", "man",
         )
