@@ -1,0 +1,62 @@
+"""What a runtime says of itself with the optional verb ``features``."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from conformance.verdict import Broken, Unsupported
+from conformance.workshop import Workshop
+
+if TYPE_CHECKING:
+    from conformance.installed import Installed
+
+
+@cache
+def document(installed: Installed) -> dict[str, Any] | None:
+    """The document, None when there is no such verb; asked for once in each process.  Raises Broken."""
+    with Workshop(installed) as workshop:
+        outcome = workshop.runtime.features()
+    if outcome.status:
+        return None
+    try:
+        found = json.loads(outcome.stdout)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Broken(f"`{outcome.line}` prints no JSON object: {outcome.stdout[:500]}")
+    return found
+
+
+def lookup(found: dict[str, Any], path: str) -> Any:
+    """The value at ``linux.namespaces``, None when a part is absent."""
+    place: Any = found
+    for name in path.split("."):
+        place = place.get(name) if isinstance(place, dict) else None
+    return place
+
+
+def demand(installed: Installed, path: str, *values: str) -> None:
+    """Raise Unsupported where the runtime says that it has it not.
+
+    Without ``values`` something at ``path`` must be true; with them, a list there must have each.  A runtime that does
+    not say is taken to have it: the test will tell.
+    """
+    found = document(installed)
+    if found is None:
+        return
+    place = lookup(found, path)
+    if place is None and not _said(found, path):
+        return
+    if not values and not place:
+        raise Unsupported(f"features: {path} is {place!r}")
+    for value in values:
+        if not isinstance(place, list) or value not in place:
+            raise Unsupported(f"features: {path} does not have {value}")
+
+
+def _said(found: dict[str, Any], path: str) -> bool:
+    """Is the parent of ``path`` there, so that its absence means something?"""
+    parent, _, _ = path.rpartition(".")
+    return isinstance(lookup(found, parent), dict) and bool(lookup(found, parent))

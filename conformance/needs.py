@@ -1,0 +1,119 @@
+"""What a test needs from the machine and the user: each need is probed once, and one that is not met is a reason."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance import cgroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "it needs root"
+
+
+def _user() -> str:
+    return "it is for an ordinary user, and this is root" if os.geteuid() == 0 else ""
+
+
+def _cgroup(version: int) -> Callable[[], str]:
+    def probe() -> str:
+        return "" if cgroup.version() == version else f"it is for cgroup v{version}, and this is v{cgroup.version()}"
+
+    return probe
+
+
+def _controller(name: str) -> Callable[[], str]:
+    def probe() -> str:
+        if os.geteuid():
+            return "a cgroup's limits need root, or a delegation that the suite does not look for"
+        return "" if name in cgroup.controllers() else f"there is no cgroup controller {name}"
+
+    return probe
+
+
+def _file(path: str) -> Callable[[], str]:
+    def probe() -> str:
+        return "" if os.path.exists(path) else f"there is no {path}"
+
+    return probe
+
+
+def _capability(name: str, number: int) -> Callable[[], str]:
+    def probe() -> str:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("CapEff:") and int(line.split()[1], 16) >> number & 1:
+                return ""
+        return f"it needs {name}"
+
+    return probe
+
+
+def _can(code: str, what: str) -> Callable[[], str]:
+    """Run a line of Python in a process of its own, since it changes the process."""
+
+    def probe() -> str:
+        done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+        return "" if done.returncode == 0 else f"{what}: {done.stderr.strip().splitlines()[-1:]}"
+
+    return probe
+
+
+def _unshare(flag: int, name: str) -> Callable[[], str]:
+    code = f"import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.unshare({flag:#x}):\n"
+    code += "    sys.exit(os.strerror(ctypes.get_errno()))"
+    return _can(code, f"there are no {name} namespaces")
+
+
+#: Name -> a function that says why the need is not met, "" when it is.
+PROBES: dict[str, Callable[[], str]] = {
+    "root": _root,
+    "user": _user,
+    "cgroup1": _cgroup(1),
+    "cgroup2": _cgroup(2),
+    "userns": _unshare(0x10000000, "user"),
+    "timens": _file("/proc/self/ns/time"),
+    "cgroupns": _file("/proc/self/ns/cgroup"),
+    "seccomp": _file("/proc/sys/kernel/seccomp/actions_avail"),
+    "apparmor": _file("/sys/kernel/security/apparmor"),
+    "selinux": _file("/sys/fs/selinux/enforce"),
+    "resctrl": _file("/sys/fs/resctrl/schemata"),
+    "mqueue": _file("/proc/sys/fs/mqueue"),
+    "x86_64": lambda: "" if platform.machine() == "x86_64" else "it is for x86-64",
+    "cap_sys_resource": _capability("CAP_SYS_RESOURCE", 24),
+    "cap_mknod": _capability("CAP_MKNOD", 27),
+    "cap_sys_nice": _capability("CAP_SYS_NICE", 23),
+    "two-cpus": lambda: "" if len(os.sched_getaffinity(0)) > 1 else "it needs two processors",
+    **{
+        f"controller-{name}": _controller(name)
+        for name in (
+            "cpu",
+            "cpuset",
+            "memory",
+            "pids",
+            "io",
+            "blkio",
+            "hugetlb",
+            "rdma",
+            "net_cls",
+            "net_prio",
+            "devices",
+        )
+    },
+}
+
+
+@cache
+def unmet(name: str) -> str:
+    """Why the need is not met here, "" when it is.  ValueError for one that has no probe."""
+    if name not in PROBES:
+        raise ValueError(f"unknown need {name!r}; known: {', '.join(sorted(PROBES))}")
+    return PROBES[name]()

@@ -1,0 +1,238 @@
+/* What the words of a report ask for: KIND=VALUE.  The answers are {"KIND": {"VALUE": answer}}.
+ *
+ *   stat=PATH         what lstat says
+ *   read=PATH         the content
+ *   list=PATH         the names in a directory
+ *   open-read=PATH    {"errno": 0} when one byte can be read, or there is none to read
+ *   open-write=PATH   {"errno": 0} when the file can be opened for writing
+ *   create=PATH       {"errno": 0} when a file can be made there (it stays)
+ *   mkdir=PATH        the same for a directory
+ *   remove=PATH       the same for removing a file or an empty directory
+ *   mknod=PATH        the same for making the device 1:3
+ *   chown=PATH        the same for giving it to 1:1
+ *   hold=BYTES        {"errno": 0} when as much memory can be written to
+ *   execute=PATH      in a child: {"errno": …} of execve, or {"status": …} or {"signal": …} of the program
+ *   syscall=NUMBER[:ARGUMENT]…   in a child: {"return": …, "errno": …} or {"signal": …}
+ */
+#define _GNU_SOURCE
+#include "probe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void answer(bool done)
+{
+	json_error(done ? 0 : errno);
+}
+
+static void list(const char *path)
+{
+	DIR *opened = opendir(path);
+	if (!opened) {
+		json_error(errno);
+		return;
+	}
+	json_open('[');
+	for (struct dirent *entry; (entry = readdir(opened));)
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			json_string(entry->d_name);
+	json_close(']');
+	closedir(opened);
+}
+
+static void try_read(const char *path)
+{
+	char byte;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	bool done = fd >= 0 && (read(fd, &byte, 1) >= 0 || errno == EAGAIN);
+	answer(done);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void try_open(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	answer(fd >= 0);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void try_remove(const char *path)
+{
+	answer(unlink(path) == 0 || (errno == EISDIR && rmdir(path) == 0));
+}
+
+static void try_make_device(const char *path)
+{
+	answer(mknod(path, S_IFCHR | 0600, makedev(1, 3)) == 0);
+}
+
+static void try_directory(const char *path)
+{
+	answer(mkdir(path, 0700) == 0);
+}
+
+static void try_chown(const char *path)
+{
+	answer(lchown(path, 1, 1) == 0);
+}
+
+static void try_write(const char *path)
+{
+	try_open(path, O_WRONLY);
+}
+
+static void try_create(const char *path)
+{
+	try_open(path, O_WRONLY | O_CREAT | O_EXCL);
+}
+
+static void try_hold(const char *bytes)
+{
+	size_t size = strtoull(bytes, NULL, 0);
+	char *held = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (held == MAP_FAILED) {
+		json_error(errno);
+		return;
+	}
+	for (size_t at = 0; at < size; at += 4096)
+		held[at] = 1;
+	munmap(held, size);
+	json_error(0);
+}
+
+/* In a child: what it wrote to the pipe before it ended, else how it ended. */
+struct told {
+	long value;
+	int error;
+};
+
+static void in_child(void (*work)(const char *, struct told *), const char *value, const char *success)
+{
+	int ends[2], status = 0;
+	struct told told = {0, 0};
+	if (pipe2(ends, O_CLOEXEC)) {
+		json_error(errno);
+		return;
+	}
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		work(value, &told);
+		ssize_t written = write(ends[1], &told, sizeof told);
+		_exit(written == (ssize_t)sizeof told ? 0 : 125);
+	}
+	close(ends[1]);
+	if (child < 0 || waitpid(child, &status, 0) < 0) {
+		json_error(errno);
+		close(ends[0]);
+		return;
+	}
+	bool said = read(ends[0], &told, sizeof told) == (ssize_t)sizeof told;
+	close(ends[0]);
+	json_open('{');
+	if (said && success) {
+		json_key(success);
+		json_number(told.value);
+	}
+	if (said) {
+		json_key("errno");
+		json_number(told.error);
+	} else {
+		json_key(WIFSIGNALED(status) ? "signal" : "status");
+		json_number(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	}
+	json_close('}');
+}
+
+static void execute(const char *path, struct told *told)
+{
+	char *const argv[] = {(char *)path, "exit", "0", NULL};
+	int null = open("/dev/null", O_RDWR);
+	if (null >= 0)
+		dup2(null, 1);
+	execve(path, argv, NULL);
+	told->error = errno;
+}
+
+static void call(const char *value, struct told *told)
+{
+	long words[7] = {0};
+	char *end = NULL;
+	for (int n = 0; n < 7; n++) {
+		words[n] = (long)strtoull(value, &end, 0);
+		if (*end != ':')
+			break;
+		value = end + 1;
+	}
+	errno = 0;
+	told->value = syscall(words[0], words[1], words[2], words[3], words[4], words[5], words[6]);
+	told->error = told->value < 0 ? errno : 0;
+}
+
+static void try_execute(const char *path)
+{
+	in_child(execute, path, NULL);
+}
+
+static void try_call(const char *value)
+{
+	in_child(call, value, "return");
+}
+
+static const struct {
+	const char *kind;
+	void (*answer)(const char *value);
+} questions[] = {
+	{"stat", json_stat},          {"read", json_file},       {"list", list},
+	{"open-read", try_read},      {"open-write", try_write}, {"create", try_create},
+	{"mkdir", try_directory},     {"remove", try_remove},    {"mknod", try_make_device},
+	{"chown", try_chown},         {"hold", try_hold},        {"execute", try_execute},
+	{"syscall", try_call},
+};
+#define QUESTIONS (sizeof questions / sizeof *questions)
+
+/* The value of KIND=VALUE. */
+static const char *value_of(const char *word, const char *kind)
+{
+	size_t length = strlen(kind);
+	return strncmp(word, kind, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
+}
+
+bool is_question(const char *word)
+{
+	for (size_t n = 0; n < QUESTIONS; n++)
+		if (value_of(word, questions[n].kind))
+			return true;
+	return false;
+}
+
+/* One after the other as they stand, so that what one does the next one sees: a list of [kind, value, answer]. */
+bool report_asked(int count, char **words)
+{
+	json_key("asked");
+	json_open('[');
+	for (int at = 0; at < count; at++)
+		for (size_t n = 0; n < QUESTIONS; n++) {
+			const char *value = value_of(words[at], questions[n].kind);
+			if (!value)
+				continue;
+			json_open('[');
+			json_string(questions[n].kind);
+			json_string(value);
+			questions[n].answer(value);
+			json_close(']');
+		}
+	json_close(']');
+	return true;
+}

@@ -1,0 +1,146 @@
+/* The commands.
+ *
+ *   report [KIND=VALUE]...       everything that the probe sees, and what it is asked (asked.c), as one line of JSON
+ *   echo TEXT                    that line
+ *   wait [STATUS]                "waiting", then "signal N" for each one that comes; SIGTERM ends it with STATUS
+ *   exit STATUS
+ *   write PATH TEXT              the text is added to the file, which is made if need be
+ *   spawn                        a child that sleeps for good, with "spawned PID"
+ *   copy PATH                    standard input goes there
+ *   fail-unless PATH             exits 1 unless there is such a file
+ *
+ * Several commands are separated by "+".  A hook is the probe, too.
+ */
+#define _GNU_SOURCE
+#include "probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void misused(const char *what)
+{
+	fprintf(stderr, "probe: %s\n", what);
+	exit(125);
+}
+
+static void failed(const char *what)
+{
+	fprintf(stderr, "probe: %s: %s\n", what, strerror(errno));
+	exit(124);
+}
+
+static void report(char **argv, int count, char **words)
+{
+	for (int n = 0; n < count; n++)
+		if (!is_question(words[n]))
+			misused(words[n]);
+	json_begin(stdout);
+	json_open('{');
+	report_process(argv);
+	report_limits();
+	report_places();
+	report_asked(count, words);
+	json_close('}');
+	json_end();
+}
+
+/* A blocked signal is kept even for the first process of a pid namespace, which is not sent what it does not handle. */
+static void stay(int status)
+{
+	sigset_t all;
+	siginfo_t info;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	printf("waiting\n");
+	fflush(stdout);
+	for (;;) {
+		int number = sigwaitinfo(&all, &info);
+		if (number < 0)
+			continue;
+		if (number == SIGCHLD && info.si_code > 0) { /* of a child, and not of kill(2) */
+			while (waitpid(-1, NULL, WNOHANG) > 0)
+				;
+			continue;
+		}
+		printf("signal %d\n", number);
+		fflush(stdout);
+		if (number == SIGTERM)
+			exit(status);
+	}
+}
+
+static void append(const char *path, const char *text, size_t length)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, length) != (ssize_t)length || close(fd))
+		failed(path);
+}
+
+static void copy(const char *path)
+{
+	char text[65536];
+	size_t used = 0;
+	for (ssize_t got; used < sizeof text && (got = read(0, text + used, sizeof text - used)) > 0;)
+		used += (size_t)got;
+	append(path, text, used);
+}
+
+static void spawn(void)
+{
+	fflush(NULL);
+	pid_t child = fork();
+	if (child < 0)
+		failed("fork");
+	if (child == 0)
+		for (;;)
+			pause();
+	printf("spawned %d\n", child);
+	fflush(stdout);
+}
+
+static void command(char **argv, int count, char **words)
+{
+	const char *verb = words[0];
+	if (!strcmp(verb, "report")) {
+		report(argv, count - 1, words + 1);
+	} else if (!strcmp(verb, "echo") && count == 2) {
+		puts(words[1]);
+		fflush(stdout);
+	} else if (!strcmp(verb, "wait") && count <= 2) {
+		stay(count == 2 ? atoi(words[1]) : 0);
+	} else if (!strcmp(verb, "exit") && count == 2) {
+		exit(atoi(words[1]));
+	} else if (!strcmp(verb, "write") && count == 3) {
+		append(words[1], words[2], strlen(words[2]));
+	} else if (!strcmp(verb, "spawn") && count == 1) {
+		spawn();
+	} else if (!strcmp(verb, "copy") && count == 2) {
+		copy(words[1]);
+	} else if (!strcmp(verb, "fail-unless") && count == 2) {
+		if (access(words[1], F_OK))
+			exit(1);
+	} else {
+		misused(verb);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		misused("no command");
+	for (int first = 1; first < argc;) {
+		int last = first;
+		while (last < argc && strcmp(argv[last], "+"))
+			last++;
+		if (last == first)
+			misused("no command before +");
+		command(argv, last - first, argv + first);
+		first = last + 1;
+	}
+	return 0;
+}

@@ -1,0 +1,14 @@
+"""The whole run, for programs and for --compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.results import dump
+
+if TYPE_CHECKING:
+    from conformance.results import Run
+
+
+def render(run: Run) -> str:
+    return dump(run) + "\n"

@@ -1,0 +1,131 @@
+"""Where a test works: a directory, a token, the runtime, and the containers that it makes.
+
+As a context manager it ends all that it began, and fails when the runtime left something behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from conformance import config as configs
+from conformance import processes, residue
+from conformance.bundle import Bundle, place_probe
+from conformance.container import Container
+from conformance.evidence import Evidence
+from conformance.runtime import DEADLINE, Runtime
+from conformance.verdict import Failed
+
+if TYPE_CHECKING:
+    from conformance.config import Config
+    from conformance.installed import Installed
+
+
+class Workshop:
+    """One for each test; a test with many rounds, such as one of hypothesis, opens one for each round."""
+
+    def __init__(self, installed: Installed, evidence: Evidence | None = None, deadline: float = DEADLINE) -> None:
+        self.evidence = evidence or Evidence()
+        self.token = f"conformance-{secrets.token_hex(4)}"
+        # Not below a directory of mode 700: ids of a user namespace must get through.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.token}-")).resolve()
+        self.folder.chmod(0o755)
+        self.runtime = Runtime(installed, self.folder, self.token, self.evidence, deadline)
+        self.containers: list[Container] = []
+        self.numbers = itertools.count(1)
+
+    def new_id(self) -> str:
+        return f"{self.token}-{next(self.numbers)}"
+
+    def config(self, *command: str) -> Config:
+        """The smallest config, whose process is the probe with ``command``."""
+        return configs.minimal(*command, token=self.token)
+
+    def bundle(self, config: Config | None = None) -> Bundle:
+        """A bundle that nothing was created of, and whose config.json is yet to be written."""
+        path = self.folder / f"bundle{next(self.numbers)}"
+        return Bundle(path, config if config is not None else self.config(), self.evidence)
+
+    def container(self, *command: str, config: Config | None = None, id: str | None = None) -> Container:
+        """A container that is yet to be created, of a bundle of its own."""
+        made = Container(
+            self.runtime,
+            self.bundle(config if config is not None else self.config(*command)),
+            id if id is not None else self.new_id(),
+        )
+        self.containers.append(made)
+        return made
+
+    def host_probe(self) -> str:
+        """A probe outside of every container, for hooks: its path on the host."""
+        path = self.folder / "host-probe"
+        if not path.exists():
+            place_probe(path)
+        return str(path)
+
+    def nothing_left(self) -> None:
+        """Fail unless every container has gone without a trace."""
+        found = residue.wait(self.token, self.folder, self.runtime.root, self.containers)
+        if found:
+            raise Failed("there is still:\n" + "\n".join(found))
+
+    def directory(self, name: str) -> Path:
+        """An empty directory of the host's, for mounts and files."""
+        path = self.folder / name
+        path.mkdir()
+        path.chmod(0o755)
+        return path
+
+    def finish(self) -> list[str]:
+        """Delete what exists; what was left behind or changed all the same."""
+        try:
+            for container in self.containers:
+                if container.exists:
+                    container.delete("any", force=True)
+            found = residue.wait(self.token, self.folder, self.runtime.root, self.containers)
+            for container in self.containers:
+                found += [f"the bundle's {name} was changed" for name in container.bundle.changes()]
+        finally:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Clear away by force what is left, and the directory."""
+        residue.clear(self.token, self.folder, self.containers)
+        for container in self.containers:
+            if container.watched is not None:
+                container.watched.close()
+        processes.reap()
+        remove(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            found = self.finish()
+        except Failed as failure:
+            if error is None:
+                raise
+            self.evidence.note("clearing up failed, too", str(failure))
+            return
+        if found and error is None:
+            raise Failed("the runtime left behind:\n" + "\n".join(found))
+        if found:
+            self.evidence.note("left behind", "\n".join(found))
+
+
+def remove(folder: Path) -> None:
+    """Remove a directory, whatever the modes in it; never across a mount."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            inner = os.path.join(path, name)
+            if not os.path.islink(inner) and stat.S_IMODE(os.lstat(inner).st_mode) & 0o700 != 0o700:
+                os.chmod(inner, 0o700)
+    shutil.rmtree(folder)
