@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.callers.containerd import Containerd
+from tests.callers.ctr import Ctr
 from tests.callers.enclosure import Enclosure
 from tests.callers.engine import remove_cgroups, running, unique
 from tests.callers.podman import Podman
@@ -53,3 +55,13 @@ def both(podman: Podman) -> Iterator[Callable[..., tuple[running, running]]]:
     yield start
     for container in started:
         container.__exit__()
+
+
+@pytest.fixture(scope="session")
+def ctr(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Ctr]:
+    """containerd in an enclosure of this worker, without a CRI plugin; PYRUNC_TEST_RUNTIME as above."""
+    directory = tmp_path_factory.mktemp("containerd")
+    runtime = os.environ.get("PYRUNC_TEST_RUNTIME") or str(request.getfixturevalue("pyrunc"))
+    with Enclosure(directory) as enclosure, Containerd(enclosure, directory, runtime) as containerd:
+        yield Ctr(containerd)
+    containerd.remove_cgroups()

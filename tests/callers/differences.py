@@ -9,7 +9,7 @@ from __future__ import annotations
 
 KNOWN: tuple[tuple[str, str], ...] = (
     (
-        r"^env -HOME=/$",
+        r"^env -HOME=/\S*$",
         "process.env is passed verbatim; runc adds a HOME where the config has none",
     ),
     (
