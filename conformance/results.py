@@ -82,7 +82,7 @@ class Run:
 
 def described(statements: Iterable[Statement]) -> list[dict[str, str]]:
     """The statements as a run keeps them."""
-    keys = ("id", "section", "level", "says", "untested", "url")
+    keys = ("id", "section", "level", "says", "how", "untested", "url")
     return [{key: getattr(each, key) for key in keys if getattr(each, key)} for each in statements]
 
 

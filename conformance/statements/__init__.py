@@ -1,9 +1,9 @@
 """What the specification demands of a Linux runtime, one decidable claim each, as data.
 
 The text is runtime-spec 1.3.0: runtime.md, runtime-linux.md, config.md, config-linux.md, features.md and
-features-linux.md, and what a runtime can break of bundle.md and glossary.md.  It was read as the main branch stood after
-the release (``specs-go/version.go`` says 1.3.0+dev, the ChangeLog ends with v1.3.0); these documents have nothing beyond
-it that the ChangeLog does not name.  Rules for other platforms and for virtual machines are left out.
+features-linux.md, and what a runtime can break of bundle.md and glossary.md.  It was read in a copy of the main branch
+from after the release: ``specs-go/version.go`` says 1.3.0+dev, the ChangeLog ends with v1.3.0, and no feature was found
+that it does not name.  Rules for other platforms and for virtual machines are left out.
 
 How the claims are counted:
 
