@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.callers import cri as cri_plugin
 from tests.callers.containerd import Containerd
+from tests.callers.cri import Cri
 from tests.callers.ctr import Ctr
 from tests.callers.enclosure import Enclosure
 from tests.callers.engine import remove_cgroups, running, unique
@@ -64,4 +66,19 @@ def ctr(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
     runtime = os.environ.get("PYRUNC_TEST_RUNTIME") or str(request.getfixturevalue("pyrunc"))
     with Enclosure(directory) as enclosure, Containerd(enclosure, directory, runtime) as containerd:
         yield Ctr(containerd)
+    containerd.remove_cgroups()
+
+
+@pytest.fixture(scope="session")
+def cri(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cri]:
+    """containerd with its CRI plugin in an enclosure of this worker; PYRUNC_TEST_RUNTIME as above."""
+    directory = tmp_path_factory.mktemp("cri")
+    pyrunc = request.getfixturevalue("pyrunc")
+    runtime = os.environ.get("PYRUNC_TEST_RUNTIME") or str(pyrunc)
+    with (
+        Enclosure(directory, setup=cri_plugin.SETUP) as enclosure,
+        cri_plugin.daemon(enclosure, directory, pyrunc, runtime) as containerd,
+        Cri(containerd) as client,
+    ):
+        yield client
     containerd.remove_cgroups()

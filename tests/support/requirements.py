@@ -257,6 +257,7 @@ PROBES: dict[str, Probe] = {
     "block-device": _block_device,
     "user-xattrs": _user_xattrs,
     "seccomp-profile": _file("/usr/share/containers/seccomp.json", "the engines' seccomp profile is not installed"),
+    "cni": _file("/usr/lib/cni/bridge", "the CNI plugins are not installed (package containernetworking-plugins)"),
     "node": _in_usr("node"),
     "java": _in_usr("java"),
     **{
