@@ -21,11 +21,11 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "runc makes the link only where the host has /proc/kcore; a dangling link harms nobody",
     ),
     (
-        r"^mountinfo [-+]/proc/(keys|timer_list|sched_debug|latency_stats|uptime) .* root=/null ",
+        r"^mountinfo [-+]\S+/(keys|timer_list|sched_debug|latency_stats|uptime|release_agent) .* root=/null ",
         "files are masked with a /dev/null that no container can have replaced (CVE-2025-31133), not with its own",
     ),
     (
-        r"^mountinfo [-+]/(proc/acpi|proc/scsi|proc/asound|sys/firmware|sys/dev/block) on=\S+ device=\S+ root=/ ro,",
+        r"^mountinfo [-+]/(proc/acpi|proc/scsi|proc/asound|sys/firmware|sys/dev(/block)?) on=\S+ device=\S+ root=/ ro,",
         "one read-only tmpfs masks all directories; runc makes one for each",
     ),
     (

@@ -42,6 +42,7 @@ def names_replaced(text: str, names: Mapping[str, str]) -> str:
     for name, stand_in in names.items():
         text = text.replace(name, stand_in)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<ID>", text)
+    text = re.sub(r"\bcontainer_uuid=[0-9a-f]{32}\b", "container_uuid=<ID>", text)
     text = re.sub(r"/snapshots/\d+/", "/snapshots/<NUMBER>/", text)
     text = re.sub(r"/overlay/\d+/(merge|lower)", r"/overlay/<NUMBER>/\1", text)
     text = re.sub(r"\bbuildah\d+\b", "buildah<NUMBER>", text)

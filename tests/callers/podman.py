@@ -34,19 +34,30 @@ network_config_dir = "{directory}/networks"
 
 
 class Podman(Engine):
-    """One podman with its own storage; ``runtime`` is the path of the runtime under test."""
+    """One podman with its own storage; ``runtime`` is the path of the runtime under test.
 
-    def __init__(self, enclosure: Enclosure, directory: Path, runtime: str) -> None:
+    That of the ordinary user ``uid`` has XDG_RUNTIME_DIR, where podman and the runtime keep what goes with a boot, and
+    no cgroups.
+    """
+
+    def __init__(self, enclosure: Enclosure, directory: Path, runtime: str, uid: int = 0) -> None:
         super().__init__(enclosure, directory, runtime, name="podman")
+        self.uid = uid
         conf = directory / "containers.conf"
         conf.write_text(_CONTAINERS_CONF.format(directory=directory))
         self.env["CONTAINERS_CONF"] = os.fspath(conf)
-        self.base = ["podman", "--root", f"{directory}/root", "--runroot", "/run/storage"]
-        self.base += ["--tmpdir", "/run/libpod"]  # the enclosure's own /run; podman limits the length
+        run, who = "/run", []
+        if uid:
+            run = self.env["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"
+            who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all", "--"]
+            for path in (directory, *directory.iterdir()):
+                os.chown(path, uid, uid)
+        self.base = [*who, "podman", "--root", f"{directory}/root", "--runroot", f"{run}/storage"]
+        self.base += ["--tmpdir", f"{run}/libpod"]  # the enclosure's own /run; podman limits the length
         self.load(*self.base, "import")
 
     def command(self, runtime: str, *arguments: str, flags: Sequence[str] = ()) -> list[str]:
         """``podman --runtime RUNTIME FLAGS ARGUMENTS``"""
         verb, *others = arguments
-        parent = ["--cgroup-parent", self.cgroup] if verb in {"run", "create"} else []
+        parent = ["--cgroup-parent", self.cgroup] if verb in {"run", "create"} and not self.uid else []
         return [*self.base, "--runtime", runtime, *flags, verb, *parent, *others]
