@@ -30,7 +30,8 @@ REASONS = {
     ("target", "ELOOP"): ("a symbolic link is on the way", "the image must have a plain directory there"),
     ("target", "EPERM"): ("lies inside a procfs", "a mount there could blind masks and labels"),
     ("target", "ENOTDIR"): ("exists and is not a directory", ""),
-    ("target", "EISDIR"): ("is a directory, but the source is a file", ""),
+    # Of the kernel's two texts, docker gives its hint for "not a directory" alone.
+    ("target", "EISDIR"): ("a directory is there, but the source is a file, not a directory", ""),
     ("target", "EBUSY"): ("leads to the root directory", "the image has a symbolic link there"),
     ("overlay", "EINVAL"): ("", "a procfs, or an overlay over an overlay, cannot be below an overlay"),
     ("overlay", "EOVERFLOW"): (

@@ -100,5 +100,12 @@ def _grantable(b: Builder, fact: Literal["caps", "bounding"]) -> int:
 def execute(b: Builder, process: Process, extra_env: Sequence[str]) -> None:
     if b.request["preserve_fds"]:
         b.on_container("", "preserve_fds", b.request["preserve_fds"])
-    env = (*(process.get("env") or ()), *extra_env)
-    b.on_container("process.args", "execve", tuple(process["args"]), env)
+    b.on_container("process.args", "execve", tuple(process["args"]), settled((*(process.get("env") or ()), *extra_env)))
+
+
+def settled(env: Sequence[str]) -> tuple[str, ...]:
+    """``env`` with each variable once: the last value counts, as when each is set in turn.
+
+    docker names one twice that both --env-file and -e give; getenv would find the first (environ(7) leaves it open).
+    """
+    return tuple({entry.partition("=")[0]: entry for entry in env}.values())

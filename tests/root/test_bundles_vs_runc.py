@@ -36,10 +36,7 @@ NAMES = sorted(path.parent.name for path in BUNDLES.glob("*/config.json") if '"i
 #: Bundles with features that runc 1.1 does not have, and the facts that differ for that reason.
 NEWER_THAN_RUNC: dict[str, tuple[tuple[str, str], ...]] = {
     "scheduler": ((r"^[-+](scheduler|ioprio|personality)", "runc has scheduler, ioPriority, personality from 1.2 on"),),
-    "process": (
-        (r"^[-+](umask|status\.Umask|domainname)", "runc has process.user.umask and domainname from 1.2 on"),
-        (r"^\+env EMPTY=$", "runc keeps the last of two entries of one name; the spec passes env on as it is"),
-    ),
+    "process": ((r"^[-+](umask|status\.Umask|domainname)", "runc has process.user.umask and domainname from 1.2 on"),),
     "hooks": ((r"^[-+]root\.hooks\.log\.size", "runc runs poststart while startContainer hooks may still run"),),
     "idmapped": ((r"^[-+](root\.srv|stat\./srv|mounts /srv)", "runc has idmapped mounts from 1.2 on"),),
     "files": ((r"^[-+](stat|root)\.\S+\.mode ", "mode= of a tmpfs is kept; runc 1.1 replaces it"),),

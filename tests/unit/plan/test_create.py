@@ -165,6 +165,12 @@ def test_the_clone_asks_only_for_namespaces_that_are_new() -> None:
     assert "types=[CLONE_NEWNET]" in found
 
 
+def test_of_a_variable_that_is_named_twice_the_last_value_counts() -> None:
+    config = spec(process__env=["A=1", "PATH=/a", "A=2=x", "EMPTY=", "PATH=/b", "B", "B"])
+    (execve,) = ops(config, "execve")
+    assert execve.args[1] == ("A=2=x", "PATH=/b", "EMPTY=", "B")
+
+
 def test_capabilities_that_the_kernel_does_not_have_are_left_out() -> None:
     facts = hosts.root_v2()
     facts["last_cap"] = 20
