@@ -6,14 +6,13 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import probe
 from conformance.config import PROBE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conformance.config import Config
     from conformance.evidence import Evidence
 
@@ -81,3 +80,23 @@ def place_probe(target: Path, *, own: bool = False) -> None:
     if own:
         shutil.copyfile(source, target)
         target.chmod(0o755)
+
+
+def tree(folder: Path, without: tuple[Path, ...] = ()) -> dict[str, str]:
+    """Everything below a directory, symlinks as such: path -> mode, owner, size or target, and time of the last change.
+
+    ``without`` are directories below which nobody looks.
+    """
+    found: dict[str, str] = {}
+    for path, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if Path(path, name) not in without]
+        for name in [*folders, *files]:
+            entry = os.path.join(path, name)
+            seen = os.lstat(entry)
+            target = os.readlink(entry) if os.path.islink(entry) else ""
+            size = seen.st_size if not os.path.isdir(entry) else ""
+            stamp = seen.st_mtime_ns if not os.path.isdir(entry) else ""
+            found[os.path.relpath(entry, folder)] = (
+                f"{seen.st_mode:o} {seen.st_uid}:{seen.st_gid} {size} {stamp} {target}"
+            )
+    return found

@@ -70,10 +70,20 @@ def read(pid: int, controller: str, file: str) -> str:
 def named(word: str) -> set[Path]:
     """Cgroups that have ``word`` in their name, at most two levels below a hierarchy's root."""
     found: set[Path] = set()
-    for mounted, _ in hierarchies().values():
-        for pattern in (f"*{word}*", f"*/*{word}*"):
-            found.update(mounted.glob(pattern))
-    return {path for path in found if path.is_dir()}
+    for mounted in {mounted for mounted, _ in hierarchies().values()}:
+        upper = below(mounted)
+        found.update(path for path in upper if word in path.name)
+        found.update(path for above in upper for path in below(above) if word in path.name)
+    return found
+
+
+def below(group: Path) -> list[Path]:
+    """The cgroups directly below one; others come and go meanwhile."""
+    try:
+        with os.scandir(group) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
 
 
 def remove(path: Path) -> None:

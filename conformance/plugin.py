@@ -14,15 +14,17 @@ from conformance import features, health, needs, options, probe, processes, verd
 from conformance.installed import Installed
 from conformance.recorder import PROPERTY, Recorder
 from conformance.verdict import Broken, Verdict
-from conformance.workshop import Workshop
+from conformance.workshop import Maker, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from conformance.container import Container
     from conformance.evidence import Evidence
     from conformance.expected import Deviation
     from conformance.runtime import Runtime
+
+#: What stands in a test's id for a runtime where tests are only listed.
+NOBODY = "RUNTIME"
 
 WORKSHOP = pytest.StashKey[Workshop]()
 
@@ -64,7 +66,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "installed" in metafunc.fixturenames:
         known = metafunc.config.stash[options.KEY].runtimes
         given: list[Installed | None] = list(known) or [None]
-        names = [each.name if each else "RUNTIME" for each in given]
+        names = [each.name if each else NOBODY for each in given]
         metafunc.parametrize("installed", given, ids=names, indirect=True, scope="session")
 
 
@@ -90,13 +92,10 @@ def runtime_of(item: pytest.Item) -> Installed | None:
 
 def test_of(item: pytest.Item) -> str:
     """``test_kill.py::test_name[case]``: what a test is called for every runtime."""
-    name = item.name
     runtime = runtime_of(item)
-    if runtime is not None:
-        head, _, parameters = name.partition("[")
-        case = parameters.removesuffix("]").removeprefix(runtime.name).removeprefix("-")
-        name = f"{head}[{case}]" if case else head
-    return f"{item.path.name}::{name}"
+    head, _, parameters = item.name.partition("[")
+    case = parameters.removesuffix("]").removeprefix(runtime.name if runtime else NOBODY).removeprefix("-")
+    return f"{item.path.name}::{head}[{case}]" if case else f"{item.path.name}::{head}"
 
 
 # --- fixtures --------------------------------------------------------------------------------------------------------
@@ -124,7 +123,7 @@ def runtime(workshop: Workshop) -> Runtime:
 
 
 @pytest.fixture
-def container(workshop: Workshop) -> Callable[..., Container]:
+def container(workshop: Workshop) -> Maker:
     """Makes containers that are yet to be created: ``container()``, ``container("exit", "7")``."""
     return workshop.container
 

@@ -24,12 +24,17 @@ _PR_SET_CHILD_SUBREAPER = 36
 #: Seconds for a process that was sent SIGKILL to go away.
 PATIENCE = 10.0
 
+#: Is every child that this process has its own, or one of the tests'?
+_subreaper = False
+
 
 def become_subreaper() -> None:
     """Orphans below this process become its children (prctl(2))."""
+    global _subreaper
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+    _subreaper = True
 
 
 def marked(cookie: str) -> list[int]:
@@ -79,7 +84,7 @@ def reap() -> None:
     No other command may run meanwhile: its status would be forgotten, too.
     """
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while _subreaper and os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 

@@ -45,9 +45,9 @@ def left(token: str, folder: Path, root: Path, containers: Iterable[Container]) 
     return found
 
 
-def wait(token: str, folder: Path, root: Path, containers: list[Container]) -> list[str]:
+def wait(token: str, folder: Path, root: Path, containers: list[Container], patience: float = PATIENCE) -> list[str]:
     """What is still left when it has had time to go."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while (found := left(token, folder, root, containers)) and time.monotonic() < deadline:
         processes.reap()
         time.sleep(0.02)

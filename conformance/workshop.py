@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from conformance import config as configs
 from conformance import processes, residue
@@ -25,6 +25,12 @@ from conformance.verdict import Failed
 if TYPE_CHECKING:
     from conformance.config import Config
     from conformance.installed import Installed
+
+
+class Maker(Protocol):
+    """The fixture ``container``: Workshop.container."""
+
+    def __call__(self, *command: str, config: Config | None = None, id: str | None = None) -> Container: ...
 
 
 class Workshop:
@@ -82,13 +88,13 @@ class Workshop:
         path.chmod(0o755)
         return path
 
-    def finish(self) -> list[str]:
-        """Delete what exists; what was left behind or changed all the same."""
+    def finish(self, patience: float = residue.PATIENCE) -> list[str]:
+        """Delete what exists; what is left behind or changed all the same, ``patience`` seconds later."""
         try:
             for container in self.containers:
                 if container.exists:
                     container.delete("any", force=True)
-            found = residue.wait(self.token, self.folder, self.runtime.root, self.containers)
+            found = residue.wait(self.token, self.folder, self.runtime.root, self.containers, patience)
             for container in self.containers:
                 found += [f"the bundle's {name} was changed" for name in container.bundle.changes()]
         finally:
@@ -109,7 +115,7 @@ class Workshop:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
-            found = self.finish()
+            found = self.finish(residue.PATIENCE if error is None else 0)
         except Failed as failure:
             if error is None:
                 raise

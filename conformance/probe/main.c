@@ -1,12 +1,14 @@
 /* The commands.
  *
  *   report [KIND=VALUE]...       everything that the probe sees, and what it is asked (asked.c), as one line of JSON
+ *   report-to PATH [KIND=VALUE]...   the same, into a file
  *   echo TEXT                    that line
  *   wait [STATUS]                "waiting", then "signal N" for each one that comes; SIGTERM ends it with STATUS
  *   exit STATUS
+ *   abort                        SIGABRT, even for the first process of a pid namespace
  *   write PATH TEXT              the text is added to the file, which is made if need be
  *   spawn                        a child that sleeps for good, with "spawned PID"
- *   copy PATH                    standard input goes there
+ *   copy PATH                    standard input is added to the file
  *   fail-unless PATH             exits 1 unless there is such a file
  *
  * Several commands are separated by "+".  A hook is the probe, too.
@@ -34,12 +36,12 @@ static void failed(const char *what)
 	exit(124);
 }
 
-static void report(char **argv, int count, char **words)
+static void report(FILE *stream, char **argv, int count, char **words)
 {
 	for (int n = 0; n < count; n++)
 		if (!is_question(words[n]))
 			misused(words[n]);
-	json_begin(stdout);
+	json_begin(stream);
 	json_open('{');
 	report_process(argv);
 	report_limits();
@@ -107,7 +109,13 @@ static void command(char **argv, int count, char **words)
 {
 	const char *verb = words[0];
 	if (!strcmp(verb, "report")) {
-		report(argv, count - 1, words + 1);
+		report(stdout, argv, count - 1, words + 1);
+	} else if (!strcmp(verb, "report-to") && count >= 2) {
+		FILE *stream = fopen(words[1], "ae");
+		if (!stream)
+			failed(words[1]);
+		report(stream, argv, count - 2, words + 2);
+		fclose(stream);
 	} else if (!strcmp(verb, "echo") && count == 2) {
 		puts(words[1]);
 		fflush(stdout);
@@ -115,6 +123,8 @@ static void command(char **argv, int count, char **words)
 		stay(count == 2 ? atoi(words[1]) : 0);
 	} else if (!strcmp(verb, "exit") && count == 2) {
 		exit(atoi(words[1]));
+	} else if (!strcmp(verb, "abort") && count == 1) {
+		abort();
 	} else if (!strcmp(verb, "write") && count == 3) {
 		append(words[1], words[2], strlen(words[2]));
 	} else if (!strcmp(verb, "spawn") && count == 1) {

@@ -1,0 +1,73 @@
+"""Hooks that leave marks: every hook is the probe, and adds a line to one file that host and container share."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from conformance.config import PROBE, add_hook, add_mount
+
+if TYPE_CHECKING:
+    from conformance.container import Container
+    from conformance.workshop import Workshop
+
+#: In the order in which they run.
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+#: Those that ``create`` runs, and those that ``start`` runs.
+OF_CREATE, OF_START = KINDS[:3], KINDS[3:5]
+
+#: Where the container sees the directory of the marks.
+INSIDE = "/mnt"
+
+
+class Marks:
+    """The hooks of one container, and what they have written."""
+
+    def __init__(self, workshop: Workshop, box: Container) -> None:
+        self.box = box
+        self.host = workshop.directory(f"marks-{box.id}")
+        self.host.chmod(0o777)
+        self.probe = workshop.host_probe()
+        add_mount(box.config, INSIDE, "bind", str(self.host), "bind")
+
+    def place(self, kind: str, name: str) -> str:
+        """The path of a file of that name, as a hook of this kind has to say it."""
+        return f"{INSIDE if kind == 'startContainer' else self.host}/{name}"
+
+    def path(self, kind: str) -> str:
+        """That of the program: startContainer hooks are found in the container."""
+        return PROBE if kind == "startContainer" else self.probe
+
+    def hook(self, kind: str, *command: str, **more: Any) -> None:
+        """One more hook, which runs the probe with ``command``."""
+        add_hook(self.box.config, kind, self.path(kind), "probe", *command, **more)
+
+    def mark(self, kind: str, label: str = "", *then: str, **more: Any) -> None:
+        """One more hook, which writes ``label`` (its kind) and then runs the probe's command ``then``."""
+        words = ["write", self.place(kind, "log"), f"{label or kind}\n"]
+        self.hook(kind, *words, *(["+", *then] if then else []), **more)
+
+    def keep_state(self, kind: str) -> None:
+        """One more hook, which keeps the state that it reads."""
+        self.hook(kind, "copy", self.place(kind, f"state-{kind}"))
+
+    def keep_report(self, kind: str) -> None:
+        """One more hook, which writes what the probe sees where it runs."""
+        self.hook(kind, "report-to", self.place(kind, f"report-{kind}"))
+
+    def labels(self) -> list[str]:
+        """The marks until now, in their order."""
+        log = self.host / "log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def state(self, kind: str) -> dict[str, Any]:
+        """The state that ``keep_state`` kept."""
+        found = json.loads((self.host / f"state-{kind}").read_text())
+        assert isinstance(found, dict), found
+        return found
+
+    def report(self, kind: str) -> dict[str, Any]:
+        """What ``keep_report`` kept; see conformance/seen.py."""
+        found = json.loads((self.host / f"report-{kind}").read_text(errors="surrogateescape"))
+        assert isinstance(found, dict), found
+        return found
