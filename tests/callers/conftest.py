@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.callers import cri as cri_plugin
+from tests.callers import docker as docker_daemon
 from tests.callers.containerd import Containerd
 from tests.callers.cri import Cri
 from tests.callers.ctr import Ctr
+from tests.callers.docker import Docker
 from tests.callers.enclosure import Enclosure
-from tests.callers.engine import remove_cgroups, running, unique
+from tests.callers.engine import pairs, remove_cgroups
 from tests.callers.podman import Podman
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from tests.callers.engine import Both
 
 # podman takes the ranges of --userns=auto from the user "containers".
 _SUBORDINATE_IDS = """\
@@ -42,21 +46,27 @@ def podman(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 @pytest.fixture
-def both(podman: Podman) -> Iterator[Callable[..., tuple[running, running]]]:
-    """Start the same detached container with runc and with the runtime under test."""
-    started: list[running] = []
+def both(podman: Podman) -> Iterator[Both]:
+    """Start the same detached container with runc and with the runtime under test, under podman."""
+    with pairs(podman) as start:
+        yield lambda *arguments: start("--net=none", "--hostname=box", *arguments)
 
-    def start(*arguments: str) -> tuple[running, running]:
-        options = ("--net=none", "--hostname=box", *arguments)
-        theirs = running(podman, podman.reference, unique(), *options)
-        started.append(theirs)
-        ours = running(podman, podman.runtime, unique(), *options)
-        started.append(ours)
-        return theirs, ours
 
-    yield start
-    for container in started:
-        container.__exit__()
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Docker]:
+    """dockerd in an enclosure of this worker, shared by its tests."""
+    directory = tmp_path_factory.mktemp("docker")
+    path = os.environ.get("PYRUNC_TEST_RUNTIME") or str(request.getfixturevalue("pyrunc"))
+    with Enclosure(directory, setup=docker_daemon.SETUP) as enclosure, Docker(enclosure, directory, path) as engine:
+        yield engine
+    remove_cgroups(engine.cgroup)
+
+
+@pytest.fixture
+def dockers(docker: Docker) -> Iterator[Both]:
+    """Start the same detached container with runc and with the runtime under test, under docker."""
+    with pairs(docker) as start:
+        yield lambda *arguments: start("--hostname=box", *arguments)
 
 
 @pytest.fixture(scope="session")
