@@ -48,6 +48,15 @@ restrict_oom_score_adj = true
 bin_dir = "/usr/lib/cni"
 conf_dir = "{directory}/cni"
 """
+
+#: docs/kubernetes.md: a handler that pods' wishes for private state reach.
+PRIVATE = """
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.pyrunc-private]
+runtime_type = "io.containerd.runc.v2"
+pod_annotations = ["io.pyrunc.*"]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.pyrunc-private.options]
+BinaryName = "{runtime}"
+"""
 _CNI = {
     "cniVersion": "0.4.0",
     "name": "pods",
@@ -70,6 +79,8 @@ def daemon(enclosure: Enclosure, directory: Path, pyrunc: Path, runtime: str) ->
     cri = _CRI.format(pause=PAUSE, directory=directory)
     made = Containerd(enclosure, directory, runtime, cri=cri)
     run(pyrunc, "setup", "containerd", "--config", made.config, "--runtime", runtime)
+    with made.config.open("a") as file:
+        file.write(PRIVATE.format(runtime=runtime))
     return made
 
 
@@ -129,7 +140,7 @@ class Pod:
     """A pod sandbox for the length of a with block.
 
     ``namespaces`` are NamespaceOption's (POD unless told otherwise, but for pid, as the kubelet has it), ``security``
-    adds to its LinuxSandboxSecurityContext, ``linux`` to its LinuxPodSandboxConfig.
+    adds to its LinuxSandboxSecurityContext, ``linux`` to its LinuxPodSandboxConfig, ``config`` to its config.
     """
 
     def __init__(
@@ -140,6 +151,7 @@ class Pod:
         namespaces: Mapping[str, str] | None = None,
         security: Mapping[str, Any] | None = None,
         linux: Mapping[str, Any] | None = None,
+        **config: Any,
     ) -> None:
         self.cri = cri
         self.name = unique()
@@ -156,6 +168,7 @@ class Pod:
                 "security_context": {"namespace_options": self.namespaces, **(security or {})},
                 **(linux or {}),
             },
+            **config,
         }
         self.id: str = cri.call("RunPodSandbox", config=self.config, runtime_handler=handler)["pod_sandbox_id"]
 
