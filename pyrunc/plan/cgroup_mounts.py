@@ -1,12 +1,14 @@
 """A mount of type cgroup: the container's view of its cgroups (cgroups(7), cgroup_namespaces(7)).
 
 With a cgroup namespace the file system itself is mounted and shows the container's cgroup as its root.
-Without one, the container's own directories are bind-mounted, so that it sees no other cgroup.
+Without one, cgroup2 is mounted as the host sees it, so that the path in /proc/self/cgroup is there, as with runc and
+crun; where the kernel refuses that, in a user namespace, and on v1 the container's own directories are bind-mounted.
 """
 
 from __future__ import annotations
 
 from pyrunc.plan import mounts
+from pyrunc.plan.capabilities import CAP_SYS_ADMIN
 from pyrunc.plan.kernel import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -37,7 +39,7 @@ def apply(b: Builder, where: str, destination: str, options: Options) -> None:
 def _unified(b: Builder, where: str, destination: str, options: Options) -> None:
     place = mounts.target(b, where, destination, CREATE_DIR)
     slot = b.slot()
-    if b.new("cgroup"):
+    if b.new("cgroup") or _may_mount(b):
         b.on_container(where, "fsmount", slot, "cgroup2", "cgroup", (), options.attr_set | _BASE, -1)
     else:
         own = b.cgroups.get("") or b.facts["cgroup"]["mounts"][""]
@@ -45,6 +47,11 @@ def _unified(b: Builder, where: str, destination: str, options: Options) -> None
         b.on_container(where, "mount_attr", slot, options.attr_set | _BASE, options.attr_clear, 0, 0, -1)
     mounts.attributes(b, where, slot, options, inherited=False)
     b.on_container(where, "attach", slot, place)
+
+
+def _may_mount(b: Builder) -> bool:
+    """Is the container an administrator of the host's cgroup namespace?"""
+    return b.facts["initial_userns"] and bool(b.facts["caps"] & CAP_SYS_ADMIN) and "user" not in b.namespaces
 
 
 def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> None:

@@ -54,6 +54,27 @@ def userns(**edits: Any) -> Any:
     return config
 
 
+def shown(config: Any, facts: Any) -> str:
+    """What is mounted at the container's /sys/fs/cgroup: a file system, or a directory of the host's."""
+    index = next(i for i, mount in enumerate(config["mounts"]) if mount["destination"] == "/sys/fs/cgroup")
+    found = ops(config, "fsmount", facts) + ops(config, "open_tree", facts)
+    return next(str(op.args[1]) for op in found if op.where == f"mounts[{index}]")
+
+
+def test_without_a_cgroup_namespace_cgroup2_is_what_the_host_sees_unless_the_kernel_refuses() -> None:
+    config = spec()
+    config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "cgroup"]
+    assert shown(config, hosts.root_v2()) == "cgroup2"
+    delegated = {**hosts.root_v2(), "initial_userns": False, "delegated": True}
+    assert shown(config, delegated) == "/sys/fs/cgroup/golden"
+    mapped = {"containerID": 0, "hostID": 100000, "size": 65536}
+    config["linux"].update(uidMappings=[mapped], gidMappings=[mapped])
+    config["linux"]["namespaces"].append({"type": "user"})
+    assert shown(config, hosts.root_v2()) == "/sys/fs/cgroup/golden"
+    config["linux"]["namespaces"].append({"type": "cgroup"})
+    assert shown(config, hosts.root_v2()) == "cgroup2"
+
+
 def test_cgroup2_gives_what_the_config_needs_and_the_usual_controllers_where_it_can() -> None:
     needed = ("memory", "pids"), ("linux.resources.memory.limit", "linux.resources.pids.limit")
     found = enabled(spec(linux__resources=LIMITED))
