@@ -34,9 +34,15 @@ def files() -> list[str]:
     return [name for name in names if (REPOSITORY / name).is_file()]
 
 
+def commit() -> str:
+    """What `pyrunc --version` says there, where git's own folder is not."""
+    words = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def disk() -> Path:
     """The file with the project's disk; made anew where a file of the project or the guest's Debian has changed."""
-    parts: list[bytes | str] = [debian().name, BUILD]
+    parts: list[bytes | str] = [debian().name, BUILD, commit()]
     names = files()
     for name in names:
         parts += [name, (REPOSITORY / name).read_bytes()]
@@ -47,6 +53,7 @@ def disk() -> Path:
             target = copied / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, target)
+        (copied / "pyrunc" / "COMMIT").write_text(commit())
         make_disk(folder / "disk", copied, BUILD, where=PROJECT, size="1G", log=folder / "log")
         shutil.rmtree(copied)
 

@@ -36,18 +36,15 @@ SUITES = {
         "unified",
         "root",
         (
-            "tests/vm/guest/test_system.py", "tests/vm/guest/test_systemd.py", "tests/root/test_cgroup2.py",
+            "tests/vm/guest/test_system.py", "tests/vm/guest/test_systemd.py", "tests/vm/guest/test_update.py",
+            "tests/vm/guest/test_events.py", "tests/vm/guest/test_fork_bomb.py", "tests/root/test_cgroup2.py",
             "tests/root/test_existing_cgroups.py",
         ),
-    ),
-    "verbs": Suite(
-        "unified",
-        "root",
-        ("tests/vm/guest/test_update.py", "tests/vm/guest/test_events.py", "tests/vm/guest/test_fork_bomb.py"),
     ),
     "podman": Suite("unified", "root", ("tests/vm/guest/test_podman.py", "tests/root/test_resources_v2.py"), BY_FILE),
     "user": Suite("unified", USER, ("tests/vm/guest/rootless", "tests/rootless/test_lifecycle.py"), BY_FILE),
     "hybrid": Suite("hybrid", "root", ("tests/vm/guest/hybrid",)),
+    "legacy": Suite("legacy", "root", ("tests/vm/guest/hybrid",)),
     # Takes a module out of the kernel and back.
     "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",), ALONE),
     # What holds everywhere, once more where cgroup2 has all controllers.
@@ -58,7 +55,7 @@ SUITES = {
     ),
 }  # fmt: skip
 #: Those that ``./dev test`` runs: whose every test has passed in a run from there.
-AUTOMATIC = ("root", "verbs", "podman", "user", "hybrid")
+AUTOMATIC = ("root", "podman", "user", "hybrid")
 
 #: Seconds for a test in the guest, and for a suite, where other tests have the host's processors, too.
 TEST, SUITE = 600, 1800

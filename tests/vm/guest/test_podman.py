@@ -119,14 +119,36 @@ def test_a_container_may_divide_its_cgroup() -> None:
         assert (runtime, seen.stdout.splitlines()) == (runtime, ["2097152", "3", "0::/payload"])
 
 
+#: The container's cgroup as the host names it, and what is in these files of it.
+LOOK = """
+cd /sys/fs/cgroup$(busybox cut -d: -f3 /proc/self/cgroup)
+cat /proc/self/cgroup memory.max memory.swap.max pids.max cpu.max
+"""
+
+
 @pytest.mark.usefixtures("life")
 def test_a_container_is_in_a_cgroup_beside_podmans_own() -> None:
     """--cgroups=split: podman gives the runtime a path below the unit that it runs in itself."""
     for runtime in engines.RUNTIMES:
-        engine = engines.Engine("systemd", runtime)
         unit = f"guest-split-{runtime}.scope"
-        seen = engine(
-            "run", "--rm", "--net=none", "--cgroups=split", "--cgroupns=host", engines.IMAGE, "cat",
-            "/proc/self/cgroup", before=("systemd-run", "--scope", "--quiet", f"--unit={unit}"),
-        )  # fmt: skip
-        assert seen.stdout.startswith(f"0::/system.slice/{unit}/libpod-payload-"), runtime
+        path, *limits = looked_from(unit, runtime, "--cgroups=split", *engines.LIMITS)
+        assert path.startswith(f"0::/system.slice/{unit}/libpod-payload-"), runtime
+        assert limits == ["67108864", "33554432", "33", "50000 100000"], runtime
+
+
+@pytest.mark.usefixtures("life")
+def test_a_container_stays_in_the_cgroup_of_the_caller(tmp_path: Path) -> None:
+    """--cgroups=disabled, which podman does with runtimes that its configuration says are able to: runc is not."""
+    conf = tmp_path / "containers.conf"
+    conf.write_text('[engine]\nruntime_supports_nocgroup = ["crun", "pyrunc"]\n')
+    for runtime in ("pyrunc", "crun"):
+        unit = f"guest-disabled-{runtime}.scope"
+        path, *limits = looked_from(unit, runtime, "--cgroups=disabled", environment=f"CONTAINERS_CONF={conf}")
+        assert (path, limits) == (f"0::/system.slice/{unit}", ["max", "max", limits[2], "max 100000"]), runtime
+
+
+def looked_from(unit: str, runtime: str, *options: str, environment: str = "LANG=C") -> list[str]:
+    """What a container says that podman runs from within a scope of systemd."""
+    scope = ("systemd-run", "--scope", "--quiet", f"--unit={unit}", "env", environment)
+    words = ("run", "--rm", "--net=none", "--cgroupns=host", *options, engines.IMAGE, "/bin/sh", "-c", LOOK)
+    return engines.Engine("systemd", runtime)(*words, before=scope).stdout.splitlines()
