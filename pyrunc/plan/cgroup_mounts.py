@@ -73,7 +73,7 @@ def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> 
             flags = ("none", *controllers) if controllers[0].startswith("name=") else controllers
             b.on_container(where, "fsmount", hierarchy, "cgroup", "cgroup", flags, attr | read_only, -1)
         else:
-            own = b.cgroups.get(controllers[0]) or directory
+            own = b.cgroups.get(controllers[0]) or _callers(b, controllers[0])
             b.on_source(where, "open_tree", hierarchy, own, OPEN_TREE_CLONE)
             b.on_container(where, "mount_attr", hierarchy, attr | read_only, options.attr_clear, 0, 0, -1)
         b.on_container(where, "attach", hierarchy, point)
@@ -82,6 +82,12 @@ def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> 
                 b.on_container(where, "symlink", f"{destination}/{controller}", name)
     if read_only:
         b.before_pivot(where + ".options", "mount_attr", slot, MOUNT_ATTR_RDONLY, 0, 0, 0, -1)
+
+
+def _callers(b: Builder, controller: str) -> str:
+    """The caller's cgroup, in which a container stays that has none of its own."""
+    cgroup = b.facts["cgroup"]
+    return (cgroup["mounts"][controller] + cgroup["own"].get(controller, "")).rstrip("/")
 
 
 def _by_directory(b: Builder) -> dict[str, tuple[str, ...]]:

@@ -204,3 +204,14 @@ def test_nobody_else_is_given_a_cgroup(why: str) -> None:
     elif why == "no right":
         facts["caps"] &= ~1
     assert owners(config, facts) == []
+
+
+def test_on_v1_a_container_without_a_cgroup_of_its_own_sees_its_callers() -> None:
+    facts = {**hosts.user(), "cgroup": hosts.root_v1()["cgroup"]}
+    facts["cgroup"]["own"]["memory"] = "/job"
+    config = userns()
+    config["mounts"] = [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}]
+    shown = [op.args[1] for op in ops(config, "open_tree", facts) if "/sys/fs/cgroup" in str(op.args[1])]
+    assert "/sys/fs/cgroup/memory/job" in shown
+    assert "/sys/fs/cgroup/memory" not in shown
+    assert "/sys/fs/cgroup/pids" in shown
