@@ -12,7 +12,17 @@
  *   chown=PATH        the same for giving it to 1:1
  *   hold=BYTES        {"errno": 0} when as much memory can be written to
  *   execute=PATH      in a child: {"errno": …} of execve, or {"status": …} or {"signal": …} of the program
+ *   put=PATH          {"errno": 0} when a byte can be written to it
+ *   peek=PATH         up to eight bytes of it, as numbers
+ *   pty=PATH          opened as a multiplexer: what lstat says of the new terminal below /dev/pts
+ *   clock=NUMBER      what the clock says, in nanoseconds
+ *   bind=PORT         {"errno": 0} when a TCP socket can be bound to the port
+ *   hostname=NAME     {"errno": 0} when that can be set; domainname=NAME likewise
+ *   mount=PATH        the same for mounting a tmpfs there
  *   syscall=NUMBER[:ARGUMENT]…   in a child: {"return": …, "errno": …} or {"signal": …}
+ *   syscall-trap=…    the same with a handler of SIGSYS: {"handled": 31, …} when that was called
+ *   syscall-thread=…  in a thread of a child: {"returned": 1} when the call has, 0 when the thread has ended in it
+ *   syscall-i386=…    the call as a program for i386 makes it
  */
 #define _GNU_SOURCE
 #include "probe.h"
@@ -112,12 +122,7 @@ static void try_hold(const char *bytes)
 }
 
 /* In a child: what it wrote to the pipe before it ended, else how it ended. */
-struct told {
-	long value;
-	int error;
-};
-
-static void in_child(void (*work)(const char *, struct told *), const char *value, const char *success)
+void in_child(void (*work)(const char *, struct told *), const char *value, const char *success)
 {
 	int ends[2], status = 0;
 	struct told told = {0, 0};
@@ -165,29 +170,9 @@ static void execute(const char *path, struct told *told)
 	told->error = errno;
 }
 
-static void call(const char *value, struct told *told)
-{
-	long words[7] = {0};
-	char *end = NULL;
-	for (int n = 0; n < 7; n++) {
-		words[n] = (long)strtoull(value, &end, 0);
-		if (*end != ':')
-			break;
-		value = end + 1;
-	}
-	errno = 0;
-	told->value = syscall(words[0], words[1], words[2], words[3], words[4], words[5], words[6]);
-	told->error = told->value < 0 ? errno : 0;
-}
-
 static void try_execute(const char *path)
 {
 	in_child(execute, path, NULL);
-}
-
-static void try_call(const char *value)
-{
-	in_child(call, value, "return");
 }
 
 static const struct {
@@ -198,7 +183,10 @@ static const struct {
 	{"open-read", try_read},      {"open-write", try_write}, {"create", try_create},
 	{"mkdir", try_directory},     {"remove", try_remove},    {"mknod", try_make_device},
 	{"chown", try_chown},         {"hold", try_hold},        {"execute", try_execute},
-	{"syscall", try_call},
+	{"syscall", try_call},        {"syscall-trap", try_trap}, {"syscall-thread", try_thread},
+	{"syscall-i386", try_i386},   {"put", try_put},          {"peek", try_peek},
+	{"pty", try_pty},             {"clock", try_clock},      {"bind", try_bind},
+	{"hostname", try_host_name},  {"domainname", try_domain_name}, {"mount", try_mount},
 };
 #define QUESTIONS (sizeof questions / sizeof *questions)
 

@@ -32,6 +32,27 @@ void report_places(void);
 bool report_asked(int count, char **words);
 bool is_question(const char *word);
 
+/* What a child has to tell: the result of a call and its errno. */
+struct told {
+	long value;
+	int error;
+};
+void in_child(void (*work)(const char *, struct told *), const char *value, const char *success);
+
+/* Answers to what the words ask for; see asked.c. */
+void try_put(const char *path);
+void try_peek(const char *path);
+void try_pty(const char *path);
+void try_clock(const char *number);
+void try_bind(const char *port);
+void try_host_name(const char *name);
+void try_domain_name(const char *name);
+void try_mount(const char *path);
+void try_call(const char *value);
+void try_trap(const char *value);
+void try_i386(const char *value);
+void try_thread(const char *value);
+
 /* The content of a file as a string, or its error. */
 void json_file(const char *path);
 /* What lstat says, and where a link leads, or the error. */

@@ -145,3 +145,15 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(probe.CannotBuild, match="XDG_CACHE_HOME"):
         probe.path()
+
+
+def test_calls_are_made_in_several_ways(program: Path) -> None:
+    asked = ("syscall-thread=39", "syscall-trap=39", "put=/dev/full", "peek=/dev/zero", "clock=1", "bind=0")
+    (report,) = seen.reports(run(program, "report", *asked, "pty=/dev/ptmx"))
+    assert report.answer("syscall-thread", "39") == {"returned": 1, "errno": 0}
+    assert report.answer("syscall-trap", "39") == {"handled": 0, "errno": 0}
+    assert report.errno("put", "/dev/full") == errno.ENOSPC
+    assert report.answer("peek", "/dev/zero") == [0] * 8
+    assert report.answer("clock", "1") > 0
+    assert report.errno("bind", "0") == 0
+    assert report.answer("pty", "/dev/ptmx")["major"] == 136
