@@ -94,6 +94,20 @@ def set_path(config: Config, path: str, value: Any) -> Config:
     return config
 
 
+#: In ``change``: the property is taken out.
+ABSENT = object()
+
+
+def change(config: Config, changes: dict[str, Any]) -> Config:
+    """``change(config, {"process.cwd": "/tmp", "process.user.umask": ABSENT})``."""
+    for path, value in changes.items():
+        if value is ABSENT:
+            drop_path(config, path)
+        else:
+            set_path(config, path, value)
+    return config
+
+
 def drop_path(config: Config, path: str) -> Config:
     *parents, last = path.split(".")
     place = config

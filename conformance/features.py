@@ -6,6 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from conformance import semver
 from conformance.verdict import Broken, Unsupported
 from conformance.workshop import Workshop
 
@@ -54,6 +55,14 @@ def demand(installed: Installed, path: str, *values: str) -> None:
     for value in values:
         if not isinstance(place, list) or value not in place:
             raise Unsupported(f"features: {path} does not have {value}")
+
+
+def demand_version(installed: Installed, version: str) -> None:
+    """Raise Unsupported where the runtime says that it knows no specification as new as ``version``."""
+    newest = (document(installed) or {}).get("ociVersionMax")
+    known, wanted = semver.parse(newest), semver.parse(version)
+    if known and wanted and known < wanted:
+        raise Unsupported(f"features: ociVersionMax is {newest}, and this came with {version}")
 
 
 def _said(found: dict[str, Any], path: str) -> bool:

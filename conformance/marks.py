@@ -3,6 +3,8 @@
     @decides("runtime.create.id-in-use")            the statements (conformance/statements) that its verdict decides
     @needs("root", "controller-pids")               what it needs from the machine (needs.py), else it is skipped
     @optional("linux.namespaces", "time")           what the runtime may lack, as ``features`` says: then "unsupported"
+    @since("1.1.0")                                 the version of the specification that brought what it tests: a
+                                                    runtime whose ociVersionMax is lower is not asked
 
 They stand for one case, too: ``pytest.param("proc", marks=decides("…"))``.
 """
@@ -22,3 +24,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
 
 def optional(path: str, *values: str) -> pytest.MarkDecorator:
     return pytest.mark.optional(path, *values)
+
+
+def since(version: str) -> pytest.MarkDecorator:
+    return pytest.mark.since(version)

@@ -32,6 +32,7 @@ MARKERS = (
     "decides(*statements): the statements of conformance/statements that the test's verdict decides",
     "needs(*names): what the test needs from the machine; see conformance/needs.py",
     "optional(path, *values): what the runtime may lack, as its features verb says",
+    "since(version): the version of the specification that brought what the test is about",
     f"deadline(seconds): how long the test may take, {options.TEST_DEADLINE:g} by default",
 )
 
@@ -148,6 +149,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         raise Broken(complaint)
     for marker in item.iter_markers("optional"):
         features.demand(found, *marker.args)
+    for marker in item.iter_markers("since"):
+        features.demand_version(found, *marker.args)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -47,6 +47,8 @@ class Runtime:
         self.deadline = deadline
         self.numbers = itertools.count(1)
         self.last: Call  # the call that was begun last
+        #: What stands before every command line: a program that becomes another caller (caller.py).
+        self.prefix: list[str] = []
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ class Runtime:
         """The whole command line of a verb."""
         own = self.installed
         state = [own.root, str(self.root)] if own.root else []
-        return [own.path, *own.options, *state, verb, *map(str, arguments)]
+        return [*self.prefix, own.path, *own.options, *state, verb, *map(str, arguments)]
 
     def begin(self, verb: str, *arguments: str | Path, fds: Sequence[int] = (), cwd: Path | None = None) -> Call:
         """Start a verb and do not wait: for several at once, and for being killed in the middle."""
