@@ -25,7 +25,7 @@ class Marks:
 
     def __init__(self, workshop: Workshop, box: Container) -> None:
         self.box = box
-        self.host = workshop.directory(f"marks-{box.id}")
+        self.host = workshop.directory(f"marks-{len(workshop.containers)}")
         self.host.chmod(0o777)
         self.probe = workshop.host_probe()
         add_mount(box.config, INSIDE, "bind", str(self.host), "bind")
@@ -65,6 +65,10 @@ class Marks:
         found = json.loads((self.host / f"state-{kind}").read_text())
         assert isinstance(found, dict), found
         return found
+
+    def links(self) -> dict[str, str]:
+        """What the probe's ``links-of-state`` wrote to the file "links"."""
+        return dict(line.split(" ", 1) for line in (self.host / "links").read_text().splitlines())
 
     def report(self, kind: str) -> dict[str, Any]:
         """What ``keep_report`` kept; see conformance/seen.py."""

@@ -4,9 +4,12 @@
  *   report-to PATH [KIND=VALUE]...   the same, into a file
  *   echo TEXT                    that line
  *   wait [STATUS]                "waiting", then "signal N" for each one that comes; SIGTERM ends it with STATUS
+ *   sleep MILLISECONDS
  *   exit STATUS
  *   abort                        SIGABRT, even for the first process of a pid namespace
  *   write PATH TEXT              the text is added to the file, which is made if need be
+ *   write-pid PATH               its own pid is added to the file
+ *   links-of-state STATE PATH    "NAME TARGET" lines to PATH: namespaces, exe and root of the pid in the file STATE
  *   spawn                        a child that sleeps for good, with "spawned PID"
  *   copy PATH                    standard input is added to the file
  *   fail-unless PATH             exits 1 unless there is such a file
@@ -18,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +96,39 @@ static void copy(const char *path)
 	append(path, text, used);
 }
 
+static void append_pid(const char *path)
+{
+	char text[32];
+	int length = snprintf(text, sizeof text, "%d", getpid());
+	append(path, text, (size_t)length);
+}
+
+/* A hook's work: where the links in /proc of the pid that its state names lead. */
+static void links_of_state(const char *state, const char *path)
+{
+	static const char *const names[] = {"ns/cgroup", "ns/ipc",  "ns/mnt",  "ns/net", "ns/pid",
+	                                    "ns/time",   "ns/user", "ns/uts", "exe",    "root"};
+	char text[65536], link[64], target[PATH_MAX], line[PATH_MAX + 16];
+	int fd = open(state, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (got < 0)
+		failed(state);
+	close(fd);
+	text[got] = 0;
+	const char *at = strstr(text, "\"pid\"");
+	int pid = at ? atoi(at + 5 + strspn(at + 5, ": \t\n")) : 0;
+	for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+		snprintf(link, sizeof link, "/proc/%d/%s", pid, names[n]);
+		ssize_t length = readlink(link, target, sizeof target - 1);
+		if (length < 0)
+			continue;
+		target[length] = 0;
+		const char *name = strncmp(names[n], "ns/", 3) ? names[n] : names[n] + 3;
+		int written = snprintf(line, sizeof line, "%s %s\n", name, target);
+		append(path, line, (size_t)written);
+	}
+}
+
 static void spawn(void)
 {
 	fflush(NULL);
@@ -123,10 +160,16 @@ static void command(char **argv, int count, char **words)
 		stay(count == 2 ? atoi(words[1]) : 0);
 	} else if (!strcmp(verb, "exit") && count == 2) {
 		exit(atoi(words[1]));
+	} else if (!strcmp(verb, "sleep") && count == 2) {
+		usleep((useconds_t)atoi(words[1]) * 1000);
 	} else if (!strcmp(verb, "abort") && count == 1) {
 		abort();
 	} else if (!strcmp(verb, "write") && count == 3) {
 		append(words[1], words[2], strlen(words[2]));
+	} else if (!strcmp(verb, "write-pid") && count == 2) {
+		append_pid(words[1]);
+	} else if (!strcmp(verb, "links-of-state") && count == 3) {
+		links_of_state(words[1], words[2]);
 	} else if (!strcmp(verb, "spawn") && count == 1) {
 		spawn();
 	} else if (!strcmp(verb, "copy") && count == 2) {
