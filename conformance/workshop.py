@@ -5,6 +5,7 @@ As a context manager it ends all that it began, and fails when the runtime left 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -45,6 +46,8 @@ class Workshop:
         self.runtime = Runtime(installed, self.folder, self.token, self.evidence, deadline)
         self.containers: list[Container] = []
         self.numbers = itertools.count(1)
+        #: What ends when the containers have gone, before anyone looks for what is left.
+        self.held = contextlib.ExitStack()
 
     def new_id(self) -> str:
         return f"{self.token}-{next(self.numbers)}"
@@ -94,6 +97,7 @@ class Workshop:
             for container in self.containers:
                 if container.exists:
                     container.delete("any", force=True)
+            self.held.close()
             found = residue.wait(self.token, self.folder, self.runtime.root, self.containers, patience)
             for container in self.containers:
                 found += [f"the bundle's {name} was changed" for name in container.bundle.changes()]

@@ -19,6 +19,7 @@
  *   bind=PORT         {"errno": 0} when a TCP socket can be bound to the port
  *   hostname=NAME     {"errno": 0} when that can be set; domainname=NAME likewise
  *   mount=PATH        the same for mounting a tmpfs there
+ *   mount-bind=PATH   the same for a bind mount of it on /mnt
  *   syscall=NUMBER[:ARGUMENT]…   in a child: {"return": …, "errno": …} or {"signal": …}
  *   syscall-trap=…    the same with a handler of SIGSYS: {"handled": 31, …} when that was called
  *   syscall-thread=…  in a thread of a child: {"returned": 1} when the call has, 0 when the thread has ended in it
@@ -187,6 +188,7 @@ static const struct {
 	{"syscall-i386", try_i386},   {"put", try_put},          {"peek", try_peek},
 	{"pty", try_pty},             {"clock", try_clock},      {"bind", try_bind},
 	{"hostname", try_host_name},  {"domainname", try_domain_name}, {"mount", try_mount},
+	{"mount-bind", try_mount_bind},
 };
 #define QUESTIONS (sizeof questions / sizeof *questions)
 
