@@ -79,6 +79,8 @@ struct siginfo_status {
 
 #include "identity.c"
 
+#include "home.c"
+
 #include "namespaces.c"
 
 #include "terminal.c"
@@ -156,7 +158,8 @@ static long load(struct init *c, int fd)
 		c->index = ~0u;
 		return -EPROTO;
 	}
-	where = sys(mmap, NULL, ((u64)c->program.pointers + 2) * sizeof(char *), PROT_READ | PROT_WRITE,
+	/* HOME is one more than the lists of execve hold. */
+	where = sys(mmap, NULL, ((u64)c->program.pointers + 3) * sizeof(char *), PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	c->pointers = (const char **)TRY(c, where, "mmap");
 	return 0;

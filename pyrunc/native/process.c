@@ -155,6 +155,10 @@ static long op_execve(struct init *c, const struct argument *a)
 	const struct argument *args = &a[A_EXECVE_ARGS];
 	const char **argv = pointers_to(args, c->pointers);
 	const char **envp = pointers_to(&a[A_EXECVE_ENV], argv + args->n + 1);
+	if (c->home) {
+		envp[a[A_EXECVE_ENV].n] = c->home;
+		envp[a[A_EXECVE_ENV].n + 1] = NULL;
+	}
 	const char *path = c->executable ? c->executable : args->n ? argv[0] : "";
 	close_from(3 + (int)c->preserved, c->sock >= 0 ? c->sock : c->fifo);
 	long error = sys(execve, path, argv, envp);

@@ -30,7 +30,7 @@ struct init {
 	u32 index;      /* of the operation that runs */
 	struct program program;
 	const char **pointers; /* room for the lists of one operation */
-	const char *executable;
+	const char *executable, *home; /* home: HOME=..., what execve adds */
 	bool mask_attached, null_attached;
 	bool inside;  /* the rootfs is / */
 	i64 preserved; /* descriptors from 3 on that the process keeps */
@@ -41,6 +41,7 @@ struct init {
 	struct text detail;
 	char detail_text[DETAIL_LIMIT];
 	char executable_text[PATH_LIMIT];
+	char home_text[PATH_LIMIT];
 	struct slot slots[SLOT_LIMIT];
 };
 

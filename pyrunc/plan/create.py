@@ -63,6 +63,7 @@ def _first_process(b: Builder) -> None:
     """Become the process of the config, which runs its program after ``start``."""
     process = b.spec["process"]
     limits.apply(b, process)
+    identity.home(b, process)
     identity.assume(b, process, default_umask=0o022)
     identity.find(b, process)
     security.before_ready(b, process)

@@ -77,6 +77,7 @@ def execute(
     # Whatever leads back to the host is closed before a path of the container is walked.
     b.on_container("", "close_slots", (SLOT_PROC, SLOT_TTY) if labelled else (SLOT_TTY,))
     limits.apply(b, process)
+    identity.home(b, process)
     identity.assume(b, process)
     identity.find(b, process)
     security.before_ready(b, process)

@@ -74,6 +74,19 @@ def search_path(env: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for part in path.split(":") if part.startswith("/"))
 
 
+def home(b: Builder, process: Process) -> None:
+    """Who has no HOME, or an empty one, gets that of the container's /etc/passwd, as with runc and crun.
+
+    docker and buildah leave it to the runtime.
+    """
+    if not _has_home(settled(process.get("env") or ())):
+        b.on_container("process.env", "home", (process.get("user") or {}).get("uid", 0))
+
+
+def _has_home(env: Sequence[str]) -> bool:
+    return any(entry.startswith("HOME=") and entry != "HOME=" for entry in env)
+
+
 def capabilities(b: Builder, process: Process) -> None:
     sets: dict[str, list[str]] = process.get("capabilities") or {}  # type: ignore[assignment]
     last = b.facts["last_cap"]
@@ -100,12 +113,19 @@ def _grantable(b: Builder, fact: Literal["caps", "bounding"]) -> int:
 def execute(b: Builder, process: Process, extra_env: Sequence[str]) -> None:
     if b.request["preserve_fds"]:
         b.on_container("", "preserve_fds", b.request["preserve_fds"])
-    b.on_container("process.args", "execve", tuple(process["args"]), settled((*(process.get("env") or ()), *extra_env)))
+    env = settled((*(process.get("env") or ()), *extra_env))
+    env = tuple(entry for entry in env if entry != "HOME=")
+    b.on_container("process.args", "execve", tuple(process["args"]), env)
 
 
 def settled(env: Sequence[str]) -> tuple[str, ...]:
     """``env`` with each variable once: the last value counts, as when each is set in turn.
 
     docker names one twice that both --env-file and -e give; getenv would find the first (environ(7) leaves it open).
+    What is no NAME=VALUE stays as it is.
     """
-    return tuple({entry.partition("=")[0]: entry for entry in env}.values())
+    found: dict[str, str] = {}
+    for number, entry in enumerate(env):
+        name, equals, _ = entry.partition("=")
+        found[name if name and equals else f"={number}"] = entry
+    return tuple(found.values())

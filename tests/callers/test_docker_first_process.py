@@ -104,7 +104,7 @@ def test_the_process_is_what_the_options_say(docker: Docker, tmp_path: Path) -> 
     options = ["--user", "alice", "--group-add", "4242", "--workdir", "/home/alice", "--hostname", "a-name.example"]
     options += ["--env-file", f"{tmp_path}/env", "-e", "A=b c", "-e", "EQUALS=a=b=c", "-e", "UNICODE=\u00fc\u4e16"]
     seen = docker.looks_same(*options, "--domainname", "example", "--oom-score-adj", "500")
-    assert {"FROM_FILE=x y", "A=b c", "EQUALS=a=b=c"} <= set(seen.sections["env"])
+    assert {"FROM_FILE=x y", "A=b c", "EQUALS=a=b=c", "HOME=/home/alice"} <= set(seen.sections["env"])
     assert (seen.sections["cwd"], seen.sections["oom"]) == (["/home/alice"], ["500"])
     assert seen.sections["hostname"] == ["a-name.example"]
     assert {"50", "4242"} <= set(seen.status("Groups").split())

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyrunc.plan.ops import SLOT_ROOT
 from tests.native.driver import (
     O_PATH,
     PATH,
@@ -17,8 +19,10 @@ from tests.native.driver import (
     drive,
     ops,
 )
+from tests.support import programs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -200,3 +204,53 @@ def test_the_process_has_a_name_and_little_memory(ordinary: Path) -> None:
     assert seen[0] == "pyrunc-init\n"
     anonymous = next(line for line in seen[1].splitlines() if line.startswith("RssAnon:"))
     assert int(anonymous.split()[1]) <= 100
+
+
+PASSWD = f"""\
+root:x:0:0:root:/root:/bin/sh
+broken
+empty::::
+number:x:1000x:1:no number:/no:/bin/sh
+alice:x:1000:50:Alice,,,:/home/alice:/bin/sh
+second:x:1000:1::/second:
+nowhere:x:7:7:::
+long:x:9:9:{"g" * 5000}:/after/the/gap:/bin/sh
+last:x:4294967294:1::/last"""
+
+
+@pytest.mark.needs("root", "busybox")
+@pytest.mark.parametrize(
+    ("uid", "home"),
+    [(0, "/root"), (1000, "/home/alice"), (7, "/"), (8, "/"), (9, "/after/the/gap"), (4294967294, "/last")],
+)
+def test_home_is_that_of_the_containers_passwd(init: Path, tmp_path: Path, uid: int, home: str) -> None:
+    assert home_of(init, tmp_path, uid, lambda path: path.write_text(PASSWD)) == home
+
+
+@pytest.mark.needs("root", "busybox")
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.fspath,
+        lambda path: path.mkdir(),
+        os.mkfifo,
+        lambda path: os.mknod(path, 0o20666, os.makedev(1, 5)),
+        lambda path: path.symlink_to("passwd"),
+        lambda path: path.write_bytes(bytes(range(256)) * 4000),
+    ],
+    ids=["absent", "directory", "fifo", "zero", "loop", "garbage"],
+)
+def test_what_is_no_passwd_makes_no_difference(init: Path, tmp_path: Path, make: Callable[[Path], object]) -> None:
+    assert home_of(init, tmp_path, 0, make) == "/"
+
+
+def home_of(init: Path, tmp_path: Path, uid: int, make: Callable[[Path], object]) -> str:
+    """HOME that `home` finds in a root directory whose etc/passwd ``make`` makes."""
+    (tmp_path / "etc").mkdir()
+    make(tmp_path / "etc/passwd")
+    busybox = programs.busybox()
+    assert busybox
+    shutil.copy(busybox, tmp_path / "sh")
+    program = (("open", SLOT_ROOT, str(tmp_path), O_PATH), ("chroot",), ("home", uid), ("find_executable", "/sh", ()))
+    shown = ("sh", "-c", 'echo "$A $HOME"')
+    return drive(init, ops(*program, ("execve", shown, ("A=1",)))).check().stdout.strip().removeprefix("1 ")

@@ -71,8 +71,14 @@ def test_the_personality(box: Box, domain: str, value: int) -> None:
     assert box.sees()["personality"] == value
 
 
+def test_what_the_environment_lacks_is_found_and_what_is_there_twice_has_the_last_value(box: Box) -> None:
+    (box.bundle.rootfs / "etc/passwd").write_text("a:x:0:0::/of/a:/bin/sh\nb:x:7:7::/of/b:/bin/sh\n")
+    box.bundle.edit(process__env=["A=1", "B=1", "A=2"])
+    assert box.sees()["env"] == ["A=2", "B=1", "HOME=/of/a"]
+
+
 def test_environment_entries_are_passed_as_they_are(box: Box) -> None:
-    env = ["A=1", "A=2", "NO_VALUE", "=x", "", "SPACE= a  b ", "UTF8=grün", "PATH=/bin"]
+    env = ["A=1", "HOME=/x", "NO_VALUE", "=x", "", "SPACE= a  b ", "UTF8=grün", "PATH=/bin"]
     box.bundle.edit(process__env=env)
     seen = box.sees()["env"]
     assert [entry.encode("latin-1").decode() for entry in seen] == env

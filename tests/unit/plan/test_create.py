@@ -166,9 +166,24 @@ def test_the_clone_asks_only_for_namespaces_that_are_new() -> None:
 
 
 def test_of_a_variable_that_is_named_twice_the_last_value_counts() -> None:
-    config = spec(process__env=["A=1", "PATH=/a", "A=2=x", "EMPTY=", "PATH=/b", "B", "B"])
+    config = spec(process__env=["A=1", "PATH=/a", "A=2=x", "EMPTY=", "PATH=/b", "B", "B", "=x", "=x", ""])
     (execve,) = ops(config, "execve")
-    assert execve.args[1] == ("A=2=x", "PATH=/b", "EMPTY=", "B")
+    assert execve.args[1] == ("A=2=x", "PATH=/b", "EMPTY=", "B", "B", "=x", "=x", "")
+
+
+@pytest.mark.parametrize("env", [[], ["HOME="], ["HOME=/x", "HOME="], ["HOMER=/x"]])
+def test_who_has_no_home_gets_that_of_the_container(env: list[str]) -> None:
+    config = spec(process__env=env, process__user={"uid": 7, "gid": 8})
+    (home,) = ops(config, "home")
+    assert home.args == (7,)
+    assert names(config).index("pivot_root") < names(config).index("home") < names(config).index("ids")
+    assert not any(entry.startswith("HOME=") for entry in ops(config, "execve")[0].args[1])
+
+
+def test_a_home_of_the_config_stays() -> None:
+    config = spec(process__env=["HOME=", "HOME=/x"])
+    assert ops(config, "home") == []
+    assert ops(config, "execve")[0].args[1] == ("HOME=/x",)
 
 
 def test_capabilities_that_the_kernel_does_not_have_are_left_out() -> None:
