@@ -70,7 +70,7 @@ void try_clock(const char *number)
 		json_number(now.tv_sec * 1000000000LL + now.tv_nsec);
 }
 
-void try_port(const char *port)
+void try_bind(const char *port)
 {
 	struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -89,7 +89,7 @@ void try_domain_name(const char *name)
 	answer(setdomainname(name, strlen(name)) == 0);
 }
 
-void try_tmpfs(const char *path)
+void try_mount(const char *path)
 {
 	answer(mount("conformance", path, "tmpfs", 0, "size=4k") == 0);
 }
