@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from conformance import features, health, needs, options, probe, processes, verdict
 from conformance.installed import Installed
 from conformance.recorder import PROPERTY, Recorder
+from conformance.shared import Shelf, T
 from conformance.verdict import Broken, Verdict
 from conformance.workshop import Maker, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from conformance.evidence import Evidence
     from conformance.expected import Deviation
     from conformance.runtime import Runtime
+    from conformance.shared import Shared
 
 #: What stands in a test's id for a runtime where tests are only listed.
 NOBODY = "RUNTIME"
 
 WORKSHOP = pytest.StashKey[Workshop]()
+EVIDENCE = pytest.StashKey["Evidence"]()
+SHELF = pytest.StashKey[Shelf]()
 
 MARKERS = (
     "decides(*statements): the statements of conformance/statements that the test's verdict decides",
@@ -130,6 +135,21 @@ def container(workshop: Workshop) -> Maker:
 
 
 @pytest.fixture
+def shared(installed: Installed, request: pytest.FixtureRequest) -> Shared:
+    """``shared(function)``: what the function returned for this runtime; see conformance/shared.py."""
+    config = request.config
+    shelf = config.stash.setdefault(SHELF, Shelf(config.stash[options.KEY].deadline))
+
+    def get(make: Callable[[Workshop], T]) -> T:
+        result, failure, request.node.stash[EVIDENCE] = shelf.get(installed, make)
+        if failure is not None:
+            raise failure
+        return cast("T", result)
+
+    return get
+
+
+@pytest.fixture
 def evidence(workshop: Workshop) -> Evidence:
     return workshop.evidence
 
@@ -158,10 +178,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """The test itself, until its deadline, and then the end of all that it made: one verdict for both."""
     marker = item.get_closest_marker("deadline")
     seconds = float(marker.args[0]) if marker else options.TEST_DEADLINE
-    workshop = item.stash.get(WORKSHOP, None)
-    if workshop is None:
-        return (yield)
-    with workshop, alarm(seconds):
+    with item.stash.get(WORKSHOP, contextlib.nullcontext()), alarm(seconds):
         return (yield)
 
 
@@ -215,6 +232,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     elif ended is Verdict.ERROR:
         reason = f"the suite is at fault: {report.longreprtext}"
     workshop = item.stash.get(WORKSHOP, None)
+    evidence = workshop.evidence if workshop else item.stash.get(EVIDENCE, None)
     data: dict[str, Any] = {
         "test": test_of(item),
         "runtime": found.name,
@@ -222,7 +240,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         "reason": reason,
         "decides": decided(item),
         "about": (inspect.getdoc(getattr(item, "obj", None)) or "").partition("\n\n")[0],
-        "evidence": workshop.evidence.plain() if workshop else {},
+        "evidence": evidence.plain() if evidence else {},
     }
     # As a text, since not every string of a container survives the way from a worker.
     report.user_properties = [*report.user_properties, (PROPERTY, json.dumps(data))]
