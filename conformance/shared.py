@@ -34,7 +34,9 @@ class Shelf:
         self.deadline = deadline
         self.made: dict[tuple[Installed, Callable[[Workshop], Any]], tuple[Any, BaseException | None, Evidence]] = {}
 
-    def get(self, installed: Installed, make: Callable[[Workshop], T]) -> tuple[T | None, BaseException | None, Evidence]:
+    def get(
+        self, installed: Installed, make: Callable[[Workshop], T]
+    ) -> tuple[T | None, BaseException | None, Evidence]:
         key = (installed, make)
         if key not in self.made:
             workshop = Workshop(installed, deadline=self.deadline)

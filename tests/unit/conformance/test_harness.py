@@ -64,7 +64,7 @@ def test_that_it_could_not_be_made_is_kept_as_well(tmp_path: Path) -> None:
         (Unsupported("a"), Verdict.UNSUPPORTED),
         (pytest.skip.Exception("a"), Verdict.SKIPPED),
         (KeyError("a"), Verdict.ERROR),
-        (ExceptionGroup("a", [AssertionError("a"), Broken("b")]), Verdict.FAILED),
+        (BaseExceptionGroup("a", [AssertionError("a"), Broken("b")]), Verdict.FAILED),
         (ExceptionGroup("a", [AssertionError("a"), KeyError("b")]), Verdict.ERROR),
     ],
     ids=lambda value: getattr(value, "value", None) or type(value).__name__,
