@@ -17,6 +17,7 @@ import uuid
 from typing import TYPE_CHECKING, Self
 
 from tests.callers.engine import remove_cgroups
+from tests.callers.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ class Containerd:
         }
 
     def __enter__(self) -> Self:
+        self._sweeper = Sweeper(self.cgroup)
         self._log = (self.directory / "log").open("wb")
         self._daemon = subprocess.Popen(
             self.enclosure.argv(["containerd", "--config", str(self.config)]),
@@ -83,6 +85,7 @@ class Containerd:
         self._daemon.kill()  # nsenter; the daemon itself ends with the enclosure's first process
         self._daemon.wait(timeout=60)
         self._log.close()
+        self._sweeper.__exit__()
 
     def do(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         """``ctr WORDS``, whatever comes of it."""
