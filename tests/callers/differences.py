@@ -45,7 +45,11 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "the source of a cgroup mount is only a name",
     ),
     (
-        r"^dev [-+]mqueue directory 1777 0:\d+ ",
-        "the message queues belong to the container's root; under runc 1.1 to a group that is not mapped",
+        r"^mountinfo [-+]/m on=/ device=/m root=/ rw,nosuid,nodev,(noexec,)?relatime private tmpfs tmpfs rw,mode=1770$",
+        "a bind mount keeps the noexec of what it shows; runc 1.1 takes off what the config does not name",
+    ),
+    (
+        r"^dev [-+]mqueue directory 1777 (0|65534):\d+ ",
+        "the message queues belong to the container's root; under runc 1.1 to ids that are not mapped",
     ),
 )

@@ -59,5 +59,7 @@ class Podman(Engine):
     def command(self, runtime: str, *arguments: str, flags: Sequence[str] = ()) -> list[str]:
         """``podman --runtime RUNTIME FLAGS ARGUMENTS``"""
         verb, *others = arguments
-        parent = ["--cgroup-parent", self.cgroup] if verb in {"run", "create"} and not self.uid else []
+        # In a pod it is the pod's, and without root podman uses none here.
+        wanted = verb in {"run", "create"} and "--pod" not in others and not self.uid
+        parent = ["--cgroup-parent", self.cgroup] if wanted else []
         return [*self.base, "--runtime", runtime, *flags, verb, *parent, *others]

@@ -1,0 +1,133 @@
+"""What a container tells of itself under podman, as with runc: health checks, sd_notify(3), and what systemd needs
+when it is the payload."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.callers.engine import SLEEP, running, sh, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.callers.engine import Both
+    from tests.callers.podman import Podman
+
+pytestmark = pytest.mark.needs("root", "podman", "conmon", "runc", "busybox", "nsenter", "unshare", "cgroup1")
+
+# Health checks: podman has systemd call `healthcheck run`; here that is done by hand.
+
+CHECK = ("--health-cmd=test -e /srv/healthy", "--health-interval=disable", "--health-retries=2")
+HEALTH = "{{.State.Health.Status}} {{.State.Health.FailingStreak}}"
+
+
+def test_a_health_check_runs_in_the_container(podman: Podman, both: Both) -> None:
+    for container in both(*CHECK, *SLEEP):
+        assert container.inspect(HEALTH) == "starting 0"
+        assert container.do("healthcheck", "run", "NAME").code == 1
+        assert container.do("healthcheck", "run", "NAME").code == 1
+        assert container.inspect(HEALTH) == "unhealthy 2"
+        container.do("exec", "NAME", "/bin/busybox", "touch", "/srv/healthy")
+        assert container.do("healthcheck", "run", "NAME").code == 0
+        assert container.inspect(HEALTH) == "healthy 0"
+
+
+def test_an_unhealthy_container_is_killed(podman: Podman, both: Both) -> None:
+    for container in both(*CHECK, "--health-on-failure=kill", *SLEEP):
+        container.do("healthcheck", "run", "NAME")
+        container.do("healthcheck", "run", "NAME")
+        container.becomes("{{.State.Status}} {{.State.ExitCode}}", "exited 137")
+
+
+# sd_notify
+
+
+class Manager:
+    """A service manager's socket."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.settimeout(60)
+
+    def heard(self) -> list[str]:
+        return self.socket.recv(4096).decode().splitlines()
+
+    def silent(self) -> bool:
+        self.socket.setblocking(False)
+        try:
+            return not self.socket.recv(4096)
+        except BlockingIOError:
+            return True
+
+
+@contextlib.contextmanager
+def manager() -> Iterator[Manager]:
+    with tempfile.TemporaryDirectory(prefix="pyrunc-test-") as folder:
+        made = Manager(f"{folder}/s")
+        try:
+            yield made
+        finally:
+            made.socket.close()
+
+
+@contextlib.contextmanager
+def notified(podman: Podman, made: Manager) -> Iterator[None]:
+    podman.env["NOTIFY_SOCKET"] = made.path
+    try:
+        yield
+    finally:
+        del podman.env["NOTIFY_SOCKET"]
+
+
+def test_conmon_says_that_the_container_runs(podman: Podman) -> None:
+    for runtime in (podman.reference, podman.runtime):
+        options = ["--net=none", "--sdnotify=conmon", *SLEEP]
+        with manager() as made, notified(podman, made), running(podman, runtime, unique(), *options) as container:
+            said = made.heard()
+            assert "READY=1" in said
+            assert f"MAINPID={container.inspect('{{.State.ConmonPid}}')}" in said
+
+
+def test_nothing_is_said_where_it_is_ignored(podman: Podman) -> None:
+    for runtime in (podman.reference, podman.runtime):
+        options = ["--net=none", "--sdnotify=ignore", *sh("echo up ${NOTIFY_SOCKET-none}; exec sleep 1000")]
+        with manager() as made, notified(podman, made), running(podman, runtime, unique(), *options) as container:
+            container.logs_hold("up none")
+            assert made.silent()
+
+
+# systemd as the payload
+
+
+@pytest.mark.parametrize("options", [[], ["--cgroupns=private"], ["--user=1000"], ["--read-only"], ["--tmpfs=/run"]])
+def test_what_is_mounted_for_systemd(podman: Podman, options: list[str]) -> None:
+    seen = podman.looks_same("--systemd=always", *options)
+    assert " tmpfs " in seen.mount("/run/lock")
+    assert "container=podman" in seen.sections["env"]
+
+
+def test_systemd_is_stopped_by_its_signal(podman: Podman) -> None:
+    for runtime in (podman.reference, podman.runtime):
+        script = "trap 'exit 9' 37; echo up; sleep 1000 & wait $!"  # SIGRTMIN+3
+        options = ["--net=none", "--systemd=always", *sh(script)]
+        with running(podman, runtime, unique(), *options) as container:
+            container.logs_hold("up")
+            assert container.do("stop", "-t", "50", "NAME").code == 0
+            assert container.inspect("{{.State.ExitCode}}") == "9"
+
+
+def test_a_unit_is_generated_for_a_container(podman: Podman, both: Both) -> None:
+    units = []
+    for container in both(*SLEEP):
+        seen = container.do("generate", "systemd", "--new", "--no-header", "NAME")
+        assert seen.code == 0, seen
+        units.append(seen.out)
+    assert "--sdnotify=conmon" in units[1]
+    assert "Type=notify" in units[1]
