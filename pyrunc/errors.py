@@ -85,6 +85,10 @@ class HostError(PyruncError):
     """The host lacks something, or refused something, outside of any single op."""
 
 
+class CriuFailed(HostError):
+    """CRIU's answer was no; the hint is what it has said beyond that."""
+
+
 class OpFailed(PyruncError):
     """An op of the plan failed: ``op`` is its name, ``errno`` the kernel's answer (0: none)."""
 

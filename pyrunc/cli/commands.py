@@ -153,6 +153,23 @@ UPDATE: Final = (
     Option("plan", "", "flag", "", "print what would be written, and write nothing"),
 )
 
+IMAGE_PATH: Final = Option("image-path", "", "text", "DIR", "directory of CRIU's images (default: checkpoint, here)")
+#: What checkpoint and restore have in common.
+CRIU: Final = (
+    IMAGE_PATH,
+    Option("work-path", "", "text", "DIR", "directory for CRIU's log (default: that of the images)"),
+    Option("parent-path", "", "text", "DIR", "images of an earlier pre-dump, relative to --image-path"),
+    Option("tcp-established", "", "flag", "", "with TCP connections"),
+    Option("ext-unix-sk", "", "flag", "", "with UNIX sockets whose other end is outside"),
+    Option("shell-job", "", "flag", "", "with a terminal that came from outside"),
+    Option("file-locks", "", "flag", "", "with file locks"),
+    Option("lazy-pages", "", "flag", "", "memory follows when it is used, by userfaultfd(2)"),
+    Option("auto-dedup", "", "flag", "", "memory is kept once, in the images that had it first"),
+    Option("manage-cgroups-mode", "", "text", "soft|full|strict|ignore", "how CRIU handles cgroups (default: soft)"),
+    Option("empty-ns", "", "texts", "network", "leave what is in this namespace to others; always so (repeatable)"),
+    Option("plan", "", "flag", "", "print what would be asked of CRIU, and do nothing"),
+)
+
 
 def _format(*choices: str) -> Option:
     return Option("format", "f", "choice", "FORMAT", "how to print it", choices[0], choices)
@@ -182,6 +199,27 @@ COMMANDS: Final = {
         Command("events", "print what a container uses, and when it runs out of memory", ID, 1, 1, (
             Option("interval", "", "text", "TIME", "between two statistics, as 5s or 100ms", "5s"),
             Option("stats", "", "flag", "", "print statistics once, and exit"),
+        )),
+        Command("checkpoint", "write the processes of a running container to a directory", ID, 1, 1, (
+            *CRIU,
+            Option("leave-running", "", "flag", "", "let the container go on afterwards, and do not delete it"),
+            Option("pre-dump", "", "flag", "", "only the memory, while the container runs on"),
+            Option("tcp-skip-in-flight", "", "flag", "", "without connections that are not established yet"),
+            Option("link-remap", "", "flag", "", "give deleted files that are open a name again"),
+            Option("page-server", "", "text", "ADDRESS:PORT", "send the memory there, not to the images"),
+            Option("status-fd", "", "text", "FD", "write a NUL there when lazy pages can be fetched"),
+        )),
+        Command("restore", "make a container from the directory of a checkpoint", ID, 1, 1, (
+            BUNDLE,
+            *CRIU,
+            CONSOLE_SOCKET,
+            PID_FILE,
+            DETACH,
+            Option("tcp-close", "", "flag", "", "TCP connections of the checkpoint come back closed"),
+            Option("lsm-profile", "", "text", "TYPE:NAME", "another LSM profile than at the checkpoint"),
+            Option("lsm-mount-context", "", "text", "CONTEXT", "another SELinux context of mounts"),
+            Option("no-subreaper", "", "flag", "", "do not adopt orphaned processes of the container"),
+            Option("no-pivot", "", "flag", "", "accepted for runc's sake: CRIU decides"),
         )),
         Command("diff", "list a container's changes in its private layers", ID, 1, 1, (
             _format("text", "json"),

@@ -138,6 +138,12 @@ def _resources(line: Line) -> int:
     return resources.VERBS[line.command.name](line)
 
 
+def _checkpoints(line: Line) -> int:
+    from pyrunc.cli import checkpoints
+
+    return checkpoints.VERBS[line.command.name](line)
+
+
 def _reports(line: Line) -> int:
     from pyrunc.cli import reports
 
@@ -161,6 +167,7 @@ VERBS: dict[str, Callable[[Line], int]] = {
     "sandbox": sandbox,
     **dict.fromkeys(("pause", "resume", "update", "events"), _resources),
     **dict.fromkeys(("diff", "commit"), _changes),
+    **dict.fromkeys(("checkpoint", "restore"), _checkpoints),
     **dict.fromkeys(("setup", "doctor"), _engines),
     **dict.fromkeys(("list", "ps", "spec", "validate", "plan", "features", "completion", "explain"), _reports),
 }

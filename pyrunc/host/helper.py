@@ -178,12 +178,13 @@ class Init:
         stdio: Sequence[int] = (0, 1, 2),
         preserve_fds: int = 0,
         slots: Mapping[int, int] | None = None,
+        given: Sequence[int] = (),
     ) -> None:
         """Spawn it with ``program``; ``slots`` are descriptors to hand over (slot -> fd).
 
-        Descriptors 3 … 2+preserve_fds of the caller are inherited.
+        Descriptors 3 … 2+preserve_fds of the caller are inherited; or those ``given`` become 3 and so on.
         """
-        base = 3 + preserve_fds
+        base = 3 + max(preserve_fds, len(given))
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         self.pid = 0
         self.socket = ours
@@ -208,6 +209,8 @@ class Init:
             for target, fd in enumerate(stdio):
                 if fd != target:
                     inherit(fd, target)
+            for target, fd in enumerate(given, 3):
+                inherit(fd, target)
             self.pid = files.held(
                 posix.posix_spawn,
                 f"/proc/self/fd/{executable}",

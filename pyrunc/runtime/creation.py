@@ -100,7 +100,7 @@ class Creation:
         data, rootfs = self._prepare(bundle, config or bundles.load(bundle))
         context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
-        self.talk = Conversation(program, self.warn)
+        self.talk = self._conversation(program)
         noted = self._noted(program, rootfs)
         self.talk.making = noted
         self.state = self._first_state(bundle, rootfs, program, noted)
@@ -108,7 +108,7 @@ class Creation:
             self.record.claim()
             self.record.write("config.json", data)
             self.record.save(self.state)
-            if not self.options.hold:
+            if any(op.name == "wait_start" for op in program):
                 self.record.make_fifo()
             if self.options.notify_socket:
                 from pyrunc.runtime import sd_notify
@@ -128,6 +128,9 @@ class Creation:
             if self.record.locked or (self.options.hold and not isinstance(error, PyruncError)):
                 self._undo(error, context, rootfs)
             raise
+
+    def _conversation(self, program: list[Op]) -> Conversation:
+        return Conversation(program, self.warn)
 
     def _first_state(self, bundle: str, rootfs: str, program: list[Op], noted: mount_points.Noted) -> State:
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pyrunc.host import seccomp
 from pyrunc.plan import capabilities, kernel, mount_options
+from pyrunc.plan.criu.dump import CONFIG_ANNOTATION
 from pyrunc.plan.identity import KEEP_GROUPS
 from pyrunc.plan.security import SECCOMP_RECEIVER
 from pyrunc.plan.systemd import asked
@@ -23,7 +24,7 @@ HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 
 #: Annotations of config.json that change what the runtime does: an engine must not take them over from an image that
 #: somebody else has made.  A name that ends with a dot stands for all that begin with it (features.md).
-UNSAFE_ANNOTATIONS = (isolation.PREFIX, asked.PREFIX, KEEP_GROUPS, SECCOMP_RECEIVER)
+UNSAFE_ANNOTATIONS = (isolation.PREFIX, asked.PREFIX, KEEP_GROUPS, SECCOMP_RECEIVER, CONFIG_ANNOTATION)
 
 
 def document() -> dict[str, Any]:
@@ -37,6 +38,8 @@ def document() -> dict[str, Any]:
         "annotations": {
             "io.pyrunc.version": version.VERSION,
             "io.pyrunc.commit": version.commit(),
+            # runc's key, which podman and others look for.
+            "org.opencontainers.runc.checkpoint.enabled": "true",
             # The keys that config.json may have, and what their values look like.
             **{key: form for key, (_, form) in isolation.KEYS.items()},
         },

@@ -51,7 +51,7 @@ def run(
             passing = _passing(creation)
             start.release(record, creation.state)
         except BaseException:
-            _discard(creation, warn)
+            discard(creation, warn)
             raise
         record.close()  # others may use the container while it runs
         if passing:
@@ -69,7 +69,7 @@ def run(
         if keep:
             destroy.stop(creation.state)
         else:
-            _delete(creation, warn)
+            delete(creation, warn)
         return status
     finally:
         if witness:
@@ -108,14 +108,14 @@ def _report_oom(creation: Creation, witness: Witness | None, warn: Callable[[str
         warn(f"the kernel's OOM killer has ended {kills} of the container's processes{reason}")
 
 
-def _discard(creation: Creation, warn: Callable[[str], None]) -> None:
+def discard(creation: Creation, warn: Callable[[str], None]) -> None:
     """The container did not come to run; our lock is still held."""
     destroy.stop(creation.state)
     creation.talk.wait()
     destroy.destroy(creation.record, creation.state, warn)
 
 
-def _delete(creation: Creation, warn: Callable[[str], None]) -> None:
+def delete(creation: Creation, warn: Callable[[str], None]) -> None:
     """The process has ended.  Somebody may have deleted the container meanwhile."""
     if not files.is_directory(creation.record.directory):
         return

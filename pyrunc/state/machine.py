@@ -24,11 +24,13 @@ LEGAL = {
     "exec": (CREATED, RUNNING),
     "delete": (CREATED, STOPPED),
     "ps": (CREATED, RUNNING, PAUSED, STOPPED),
+    "checkpoint": (RUNNING, PAUSED),
 }
 
 _NOT_RUNNING = "container not running"
 _NOT_PAUSED = "container not paused"
 _NOT_STOPPED = "cannot delete container {id} that is not stopped: {status}"
+_NO_CHECKPOINT = "Container cannot be checkpointed in {status} state"
 
 #: (verb, status) -> the reason, in runc's words where callers look for them
 REFUSALS = {
@@ -56,6 +58,9 @@ REFUSALS = {
     ("delete", RUNNING): _NOT_STOPPED,
     ("delete", PAUSED): _NOT_STOPPED,
     ("ps", CREATING): _NOT_RUNNING,
+    ("checkpoint", CREATING): _NO_CHECKPOINT,
+    ("checkpoint", CREATED): _NO_CHECKPOINT,
+    ("checkpoint", STOPPED): _NO_CHECKPOINT,
 }
 
 #: (verb, status) -> what to do about it

@@ -261,7 +261,7 @@ class Record:
         except FileNotFoundError:
             return
         for name in leftovers:
-            if name in ("layers", "notify"):
+            if name in ("layers", "notify", "criu-root"):
                 self._remove_directory(name)
             else:  # a temporary file of a write that was interrupted
                 _unlink(f"{self.directory}/{name}")

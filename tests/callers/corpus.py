@@ -9,6 +9,11 @@ from __future__ import annotations
 NAMESPACE = "--root /run/containerd/runc/k8s.io --log B/log.json --log-format json"
 PODMAN = "--log-format=json --log B/oci-log"
 CRIO = "--root /run/pyrunc --systemd-cgroup"
+#: What podman and containerd's shim pass on to CRIU.
+FROM_PODMAN = (
+    "--image-path I --work-path B --tcp-close --file-locks --lsm-profile=selinux:a:b --lsm-mount-context=a:b ID"
+)
+FROM_SHIM = "--image-path I --work-path W --parent-path ../P"
 
 CORPUS = [
     # podman, directly
@@ -20,7 +25,14 @@ CORPUS = [
     "pause ID",
     "resume ID",
     "update --resources=FILE ID",
+    "checkpoint --image-path P --work-path W --leave-running --tcp-established --file-locks ID",
+    "checkpoint --image-path P --work-path W --leave-running --leave-running ID",
+    "checkpoint --image-path P --work-path W --pre-dump ID",
+    "checkpoint --image-path P --work-path W --parent-path ../pre-checkpoint ID",
     # conmon, for podman and cri-o
+    f"{PODMAN} restore --bundle B --pid-file F --detach --image-path I --work-path B ID",
+    f"{PODMAN} restore --bundle B --pid-file F --no-pivot --detach --image-path I --work-path B --tcp-established ID",
+    f"--systemd-cgroup {PODMAN} restore --bundle B --pid-file F --console-socket S --detach {FROM_PODMAN}",
     f"{PODMAN} create --bundle B --pid-file F ID",
     f"{PODMAN} create --bundle B --pid-file F --no-pivot --no-new-keyring --console-socket S ID",
     f"{PODMAN} create --bundle B --pid-file F --preserve-fds 2 ID",
@@ -59,6 +71,10 @@ CORPUS = [
     f"{NAMESPACE} update --resources=- ID",
     f"{NAMESPACE} ps --format json ID",
     f"{NAMESPACE} state ID",
+    f"{NAMESPACE} checkpoint {FROM_SHIM} --tcp-established --ext-unix-sk --shell-job --file-locks ID",
+    f"{NAMESPACE} checkpoint {FROM_SHIM} --empty-ns network --leave-running ID",
+    f"{NAMESPACE} checkpoint --image-path I --work-path W --lazy-pages --status-fd 5 ID",
+    f"{NAMESPACE} restore {FROM_SHIM} --detach --pid-file F --no-pivot -no-subreaper --bundle B ID",
     "features",
     # go-runc, others
     "list --format=json",
@@ -118,6 +134,11 @@ CORPUS = [
     "-root D list -q",
     "--root=D list --quiet",
     "list -f json -q",
+    "checkpoint ID",
+    "checkpoint --page-server 127.0.0.1:27 --manage-cgroups-mode soft --auto-dedup ID --plan",
+    "checkpoint --tcp-skip-in-flight --link-remap ID",
+    "restore -d -b B --image-path ./I ID",
+    "restore --lazy-pages --manage-cgroups-mode=ignore --empty-ns network --auto-dedup ID",
     "kill ID KILL -a",
     "kill ID 0",
     "delete ID -f",
@@ -164,9 +185,10 @@ REFUSED = [
     "update --bogus 1 ID",
     "events",
     "events --stats ID more",
-    "checkpoint --image-path P --work-path W --leave-running --tcp-established --file-locks ID",
-    "checkpoint --help",
+    "checkpoint",
+    "checkpoint --image-path",
     "restore --lsm-mount-context",
+    "restore ID --pre-dump",
     "create --bundle",
     "create --bundle B",
     "create --bundle B ID extra",

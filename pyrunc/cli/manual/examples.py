@@ -77,6 +77,19 @@ EXAMPLES: Final = {
                 """echo '{"pids": {"limit": 50}}' | pyrunc update --resources - box"""),
     ),
     "events": Examples("running", Example("What the container uses now:", "pyrunc events --stats box")),
+    "checkpoint": Examples(
+        "running",
+        Example("See what CRIU would be asked:", "pyrunc checkpoint --plan box"),
+        Example("Keep the container as it is now, and let it go on:",
+                "pyrunc checkpoint --image-path images --leave-running box || echo 'CRIU cannot do it here'"),
+    ),
+    "restore": Examples(
+        "running",
+        Example("Stop a container, and let it go on where it was:",
+                "pyrunc checkpoint --image-path images box &&",
+                "    pyrunc restore --detach --bundle bundle --image-path images box </dev/null >box.log 2>&1 ||",
+                "    echo 'CRIU cannot do it here'"),
+    ),
     "diff": Examples(
         "private",
         Example("", "pyrunc exec box touch /etc/new", "pyrunc diff box"),

@@ -37,6 +37,10 @@ _PASSED: Final[Pairs] = (
 _NOTIFY: Final[Pairs] = (
     ("NOTIFY_SOCKET", "The process gets a socket of its own in its place; what it says there is passed on."),
 )
+_CRIU_CONFIG: Final = (
+    "/etc/criu/runc.conf",
+    "More options of CRIU's for containers; the annotation `org.criu.config` of a container names another file.",
+)
 _CONFIG: Final[Pairs] = (("BUNDLE/config.json", "What the container is to be; see runtime-spec."),)
 
 
@@ -177,6 +181,37 @@ COMMANDS: Final = {
     """,
         also=("events", "pause"),
         elsewhere=("`cgroups`(7)",),
+    ),
+    "checkpoint": Texts(
+        """
+    Lets CRIU write the processes of a running container, with their memory, to a directory, and deletes the
+    container then, unless it is to be left running. `pyrunc restore` makes a container of the directory.
+
+    Where CRIU refuses, the error has the lines of its log, and the container runs on as it was. Options that
+    name what the container has, connections or locks for instance, have to be given to both commands.
+    """,
+        files=(
+            ("dump.log", "CRIU's log, in the directory of `--work-path`."),
+            _CRIU_CONFIG,
+        ),
+        also=("restore", "pause"),
+        elsewhere=("`criu`(8)",),
+    ),
+    "restore": Texts(
+        """
+    Makes a container of what `pyrunc checkpoint` has written, and lets it go on; with `--detach`, in the
+    background, and else until it ends, like `pyrunc run`. The bundle is that of the checkpoint, or one like it:
+    the rootfs has to hold what it held then, and bind mounts are made from the sources that it names.
+
+    Limits and hooks are those of the bundle, of which prestart and createRuntime run. Where CRIU refuses, the
+    error has the lines of its log, and nothing is left.
+    """,
+        files=(
+            ("restore.log", "CRIU's log, in the directory of `--work-path`."),
+            _CRIU_CONFIG,
+        ),
+        also=("checkpoint", "run"),
+        elsewhere=("`criu`(8)",),
     ),
     "events": Texts(
         """

@@ -14,6 +14,7 @@ import pyrunc
 from pyrunc.cli import lean
 from pyrunc.host import seccomp
 from pyrunc.plan import capabilities, identity, kernel, mount_options, security
+from pyrunc.plan.criu.dump import CONFIG_ANNOTATION
 from pyrunc.plan.systemd import asked
 from pyrunc.runtime import features
 from pyrunc.spec import isolation
@@ -76,7 +77,7 @@ def test_what_is_refused_is_not_listed(printed: Any) -> None:
 
 
 def test_the_annotations_of_config_json_are_listed_with_their_syntax(printed: Any) -> None:
-    about = {"io.pyrunc.version", "io.pyrunc.commit"}
+    about = {"io.pyrunc.version", "io.pyrunc.commit", "org.opencontainers.runc.checkpoint.enabled"}
     assert (
         printed["annotations"].keys()
         == about | isolation.KEYS.keys()
@@ -92,7 +93,7 @@ def test_an_annotation_that_the_runtime_obeys_is_unsafe_to_take_from_an_image(pr
     prefixes = tuple(name for name in unsafe if name.endswith("."))
     assert prefixes == (isolation.PREFIX, asked.PREFIX)
     assert all(key.startswith(prefixes) for key in isolation.KEYS)
-    assert set(exact) == {identity.KEEP_GROUPS, security.SECCOMP_RECEIVER}
+    assert set(exact) == {identity.KEEP_GROUPS, security.SECCOMP_RECEIVER, CONFIG_ANNOTATION}
 
 
 @pytest.mark.parametrize("bound", ["ociVersionMin", "ociVersionMax"])
