@@ -139,7 +139,7 @@ INIT: Final = {
     "stdio_owner":        "uid:i",                        # fchown of stdio that is not a terminal of somebody else
     "close_slots":        "keep:v",                       # all others: no descriptor of the host meets a path inside
     "bounding":           "keep:i:caps",
-    "home":               "uid:i",                        # look up for execve, which adds it, where that user is at home
+    "home":               "uid:i",                        # looked up in /etc/passwd; execve adds it
     "ids":                "uid:i gid:i groups:v setgroups:i",
     "umask":              "mode:i:octal",
     "caps":               "effective:i:caps permitted:i:caps inheritable:i:caps ambient:i:caps",
