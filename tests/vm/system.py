@@ -28,6 +28,9 @@ FILES: Mapping[str, str] = {
     "etc/machine-id": "707972756e6300007079727569000000\n",
     "etc/fstab": f"/dev/vda {PROJECT} ext4 defaults,x-systemd.device-timeout=120s 0 0\n",
     "etc/modules-load.d/guest.conf": "".join(f"{name}\n" for name in MODULES),
+    # Where the host is busy, the first session of a user takes minutes.
+    "etc/systemd/system.conf.d/guest.conf": "[Manager]\nDefaultTimeoutStartSec=600s\n",
+    "etc/systemd/system/user@.service.d/patience.conf": "[Service]\nTimeoutStartSec=600s\n",
     "etc/systemd/network/guest.network": (
         "[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
     ),
@@ -71,7 +74,7 @@ for home in /root /home/{USER}; do
     install -m 600 /key.pub "$home/.ssh/authorized_keys"
 done
 chown -R {USER}:{USER} /home/{USER}
-rm /key.pub
+rm /key.pub /etc/ssh/ssh_host_*_key.pub # those of the keys that Debian has made, and another one is in use
 """
 
 
