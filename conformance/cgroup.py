@@ -78,11 +78,11 @@ def named(word: str) -> set[Path]:
 
 
 def below(group: Path) -> list[Path]:
-    """The cgroups directly below one; others come and go meanwhile."""
+    """The cgroups directly below one, as far as they are ours to read; others come and go meanwhile."""
     try:
         with os.scandir(group) as entries:
             return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return []
 
 

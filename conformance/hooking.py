@@ -39,8 +39,12 @@ class Marks:
         return PROBE if kind == "startContainer" else self.probe
 
     def hook(self, kind: str, *command: str, **more: Any) -> None:
-        """One more hook, which runs the probe with ``command``."""
-        add_hook(self.box.config, kind, self.path(kind), "probe", *command, **more)
+        """One more hook, which runs the probe with ``command`` when it has read what it is given.
+
+        A runtime may be surprised by a hook that leaves its standard input alone; that is no rule of the specification.
+        """
+        words = command if command[0] == "copy" else ("drain", "+", *command)
+        add_hook(self.box.config, kind, self.path(kind), "probe", *words, **more)
 
     def mark(self, kind: str, label: str = "", *then: str, **more: Any) -> None:
         """One more hook, which writes ``label`` (its kind) and then runs the probe's command ``then``."""

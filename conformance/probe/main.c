@@ -11,6 +11,7 @@
  *   write-pid PATH               its own pid is added to the file
  *   links-of-state STATE PATH    "NAME TARGET" lines to PATH: namespaces, exe and root of the pid in the file STATE
  *   spawn                        a child that sleeps for good, with "spawned PID"
+ *   drain                        reads standard input to its end
  *   copy PATH                    standard input is added to the file
  *   fail-unless PATH             exits 1 unless there is such a file
  *
@@ -96,6 +97,13 @@ static void copy(const char *path)
 	append(path, text, used);
 }
 
+static void drain(void)
+{
+	char text[4096];
+	while (read(0, text, sizeof text) > 0)
+		;
+}
+
 static void append_pid(const char *path)
 {
 	char text[32];
@@ -162,6 +170,8 @@ static void command(char **argv, int count, char **words)
 		exit(atoi(words[1]));
 	} else if (!strcmp(verb, "sleep") && count == 2) {
 		usleep((useconds_t)atoi(words[1]) * 1000);
+	} else if (!strcmp(verb, "drain") && count == 1) {
+		drain();
 	} else if (!strcmp(verb, "abort") && count == 1) {
 		abort();
 	} else if (!strcmp(verb, "write") && count == 3) {

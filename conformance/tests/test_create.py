@@ -11,7 +11,7 @@ import pytest
 
 from conformance import config, processes
 from conformance.bundle import tree
-from conformance.marks import decides
+from conformance.marks import decides, needs
 
 if TYPE_CHECKING:
     from conformance.runtime import Runtime
@@ -115,6 +115,7 @@ def test_create_does_not_run_the_program(container: Maker) -> None:
     assert box.output() == "it runs\n"
 
 
+@needs("root")
 @decides("runtime.create.properties-applied", "runtime.lifecycle.environment-by-create")
 def test_what_is_outside_of_process_is_applied_by_create(container: Maker) -> None:
     """Seen through /proc/PID of the created container, before start."""

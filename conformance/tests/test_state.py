@@ -11,7 +11,7 @@ import pytest
 
 from conformance import config, processes
 from conformance.hooking import KINDS, Marks
-from conformance.marks import decides
+from conformance.marks import decides, needs
 from conformance.state import STATUSES
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def test_the_status_that_hooks_read(workshop: Workshop, container: Maker) -> Non
     assert set(told.values()) <= STATUSES
 
 
+@needs("root")
 @decides("runtime.state.pid-container-process")
 def test_the_pid_is_that_of_the_program(container: Maker) -> None:
     box = container()
@@ -105,7 +106,10 @@ def test_the_pid_is_that_of_the_program(container: Maker) -> None:
     before = box.state()["pid"]
     box.start()
     box.until_output("waiting")
-    assert box.seen()["pid"] == before == box.state()["pid"] == box.pid_from_file()
+    after = box.state()["pid"]
+    box.kill("KILL")
+    box.until_stopped()
+    assert box.seen()["pid"] == before == after == box.pid_from_file()
 
 
 @decides("runtime.state.pid-in-runtime-hooks")

@@ -54,6 +54,10 @@ def test_that_it_could_not_be_made_is_kept_as_well(tmp_path: Path) -> None:
     assert len(tries) == 1
 
 
+def several(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
+    return BaseExceptionGroup("a", errors)
+
+
 @pytest.mark.parametrize(
     ("error", "wanted"),
     [
@@ -64,8 +68,8 @@ def test_that_it_could_not_be_made_is_kept_as_well(tmp_path: Path) -> None:
         (Unsupported("a"), Verdict.UNSUPPORTED),
         (pytest.skip.Exception("a"), Verdict.SKIPPED),
         (KeyError("a"), Verdict.ERROR),
-        (BaseExceptionGroup("a", [AssertionError("a"), Broken("b")]), Verdict.FAILED),
-        (ExceptionGroup("a", [AssertionError("a"), KeyError("b")]), Verdict.ERROR),
+        (several(AssertionError("a"), Broken("b")), Verdict.FAILED),
+        (several(AssertionError("a"), KeyError("b")), Verdict.ERROR),
     ],
     ids=lambda value: getattr(value, "value", None) or type(value).__name__,
 )
