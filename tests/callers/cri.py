@@ -176,8 +176,18 @@ class Pod:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cri.call("StopPodSandbox", pod_sandbox_id=self.id)
-        self.cri.call("RemovePodSandbox", pod_sandbox_id=self.id)
+        until(lambda: self._done("StopPodSandbox"))
+        until(lambda: self._done("RemovePodSandbox"))
+
+    def _done(self, method: str) -> bool:
+        """containerd 1.6 may not have heard yet that a shim has ended with its container; a kubelet asks again."""
+        try:
+            self.cri.call(method, pod_sandbox_id=self.id)
+        except Refused as refused:
+            if "ttrpc: closed" not in refused.text:
+                raise
+            return False
+        return True
 
     def container(self, *command: str, **config: Any) -> Container:
         """Create a container; ``config`` adds to its ContainerConfig."""

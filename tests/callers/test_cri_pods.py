@@ -174,6 +174,18 @@ def test_the_log_has_streams_times_and_parts_of_long_lines(pod: Pod) -> None:
         assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d) (stdout|stderr) [FP] ", line)
 
 
+def test_a_terminal_is_as_with_runc(cri: Cri) -> None:
+    script = "b=/bin/busybox; $b tty; $b stty -a; $b stat -c '%a %u:%g' $($b tty); echo err >&2; echo '== end'"
+    told = []
+    for handler in HANDLERS:
+        with Pod(cri, handler) as pod:
+            box = pod.running(f"{script}; read line", tty=True, stdin=True)
+            box.says("== end")
+            told.append(box.lines())
+    assert told[0] == told[1]
+    assert ("stdout", "/dev/pts/0") in told[1]
+
+
 def test_a_rotated_log_is_opened_again(pod: Pod) -> None:
     box = pod.running("echo before; until [ -e /tmp/go ]; do sleep 0.1; done; echo after; exec sleep 1000")
     box.says("before")

@@ -6,6 +6,7 @@ What ctr shows of a task is the same under both runtimes, and so is what it refu
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,11 +118,20 @@ def test_a_detached_exec_runs_beside_the_first_process(both: Both) -> None:
         assert box.status() == "RUNNING"
 
 
+def pause(box: task) -> None:
+    """runc 1.1 gives up where a v1 freezer takes its time, as on a machine that is busy."""
+    deadline = time.monotonic() + 60
+    while (done := box.do("pause", "NAME")).code:
+        assert box.runtime == box.ctr.reference, done
+        assert "unable to freeze" in done.err, done
+        assert time.monotonic() < deadline, done
+
+
 def test_pause_stops_everything_until_resume(both: Both) -> None:
-    script = "n=0; while :; do n=$((n+1)); echo $n >/run/count; done"
+    script = "n=0; while :; do n=$((n+1)); echo $n >/run/count; sleep 0.01; done"
     refused = []
     for box in both("--mount", "type=tmpfs,src=tmpfs,dst=/run", script=script):
-        assert box.do("pause", "NAME").code == 0
+        pause(box)
         assert box.status() == "PAUSED"
         refused.append((box.exec_fails("/bin/true"), box.do("pause", "NAME"), box.do("start", "NAME")))
         assert box.do("resume", "NAME").code == 0
