@@ -216,7 +216,7 @@ def test_file_locks_are_refused_unless_they_are_asked_for(new_box: NewBox) -> No
 
 
 TALK = (
-    "busybox nc -l -p 5000 >/tmp/heard & until busybox netstat -tln | grep -q :5000; do :; done; "
+    "sleep 1000 | busybox nc -l -p 5000 >/tmp/heard & until busybox netstat -tln | grep -q :5000; do :; done; "
     "(while :; do echo word; sleep 0.2; done) | busybox nc 127.0.0.1 5000 & until [ -s /tmp/heard ]; do :; done; "
 )
 
