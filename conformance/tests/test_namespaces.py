@@ -70,7 +70,7 @@ def test_a_new_network_namespace_has_lo_alone_and_ports_of_its_own(container: Ma
     box = container()
     config.add_namespace(box.config, "network")
     with socket.socket() as listener:
-        listener.bind(("0.0.0.0", 0))  # noqa: S104  # whatever the container binds is in the way of it
+        listener.bind(("0.0.0.0", 0))  # whatever the container binds is in the way of it
         port = listener.getsockname()[1]
         seen = box.report("read=/proc/net/dev", f"bind={port}")
         assert seen.errno("bind", str(port)) == 0
