@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Self
 
 from tests.callers.engine import Engine, eventually
+from tests.callers.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ class Docker(Engine):
         }
         file = directory / "daemon.json"
         file.write_text(json.dumps(config))
+        self._sweeper = Sweeper(self.cgroup)
         self._log = (directory / "log").open("wb")
         self._daemon = subprocess.Popen(
             enclosure.argv(["dockerd", "--config-file", str(file)]),
@@ -77,6 +79,7 @@ class Docker(Engine):
         self._daemon.kill()  # nsenter; the daemon itself ends with the enclosure's first process
         self._daemon.wait(timeout=60)
         self._log.close()
+        self._sweeper.__exit__()
 
     def log(self) -> str:
         """What the daemon has said."""

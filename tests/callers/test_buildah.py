@@ -5,6 +5,7 @@ What is seen inside is the same, or tests/callers/differences.py says why not; w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ from tests.callers import buildah
 from tests.callers.buildah import Buildah
 from tests.callers.enclosure import Enclosure
 from tests.callers.engine import IMAGE, remove_cgroups, sh
+from tests.callers.sweeper import Sweeper
 from tests.support.requirements import demand
 
 if TYPE_CHECKING:
@@ -35,12 +37,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory, pyrunc: Path) -> Iterator[
     directory = tmp_path_factory.mktemp("buildah")
     runtime = os.environ.get("PYRUNC_TEST_RUNTIME") or str(pyrunc)
     made: dict[bool, Buildah] = {}
-    with Enclosure(directory, setup=buildah.SETUP) as enclosure:
+    with contextlib.ExitStack() as sweepers, Enclosure(directory, setup=buildah.SETUP) as enclosure:
 
         def engine(rootless: bool) -> Buildah:
             if rootless not in made:
                 (place := directory / ("user" if rootless else "root")).mkdir()
                 made[rootless] = Buildah(enclosure, place, runtime, rootless=rootless)
+                sweepers.enter_context(Sweeper(made[rootless].cgroup))
             return made[rootless]
 
         yield engine

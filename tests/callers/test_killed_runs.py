@@ -1,4 +1,4 @@
-"""The daemon of the tests ends with them, whatever becomes of them."""
+"""The daemons of the tests end with them, whatever becomes of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from tests.support import mount_table
 
-pytestmark = pytest.mark.needs("root", "containerd", "ctr", "busybox", "nsenter", "unshare", "cgroup1")
+pytestmark = pytest.mark.needs("root", "containerd", "busybox", "nsenter", "unshare", "cgroup1")
 
-RUN = """\
+CONTAINERD = """\
 import sys
 from pathlib import Path
 from tests.callers.containerd import Containerd
@@ -25,6 +25,20 @@ directory, runtime = Path(sys.argv[1]), sys.argv[2]
 with Enclosure(directory) as enclosure, Containerd(enclosure, directory, runtime) as containerd:
     with task(Ctr(containerd), runtime, script="exec sleep 1000"):
         print(enclosure.pid, containerd.cgroup, flush=True)
+        sys.stdin.read()
+"""
+
+
+DOCKER = """\
+import sys
+from pathlib import Path
+from tests.callers.docker import SETUP, Docker
+from tests.callers.enclosure import Enclosure
+from tests.callers.engine import SLEEP, running
+directory, runtime = Path(sys.argv[1]), sys.argv[2]
+with Enclosure(directory, setup=SETUP) as enclosure, Docker(enclosure, directory, runtime) as docker:
+    with running(docker, docker.runtime, "sleeper", *SLEEP):
+        print(enclosure.pid, docker.cgroup, flush=True)
         sys.stdin.read()
 """
 
@@ -43,9 +57,16 @@ def left(namespace: str, cgroup: str) -> list[str]:
     return found
 
 
-def test_a_killed_run_leaves_nothing(pyrunc: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(CONTAINERD, id="containerd", marks=pytest.mark.needs("ctr")),
+        pytest.param(DOCKER, id="docker", marks=pytest.mark.needs("dockerd", "docker", "runc")),
+    ],
+)
+def test_a_killed_run_leaves_nothing(pyrunc: Path, tmp_path: Path, program: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, str(tmp_path), str(pyrunc)],
+        [sys.executable, "-c", program, str(tmp_path), str(pyrunc)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
