@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
@@ -67,10 +68,42 @@ def _can(code: str, what: str) -> Callable[[], str]:
     return probe
 
 
+def _without(probe: Callable[[], str], reason: str) -> Callable[[], str]:
+    return lambda: "" if probe() else reason
+
+
+def _policy(mode: int) -> Callable[[], str]:
+    """Set for a process of its own, with node 0 (set_mempolicy(2) on x86-64 and elsewhere)."""
+    number = {"x86_64": 238, "aarch64": 237, "riscv64": 237}.get(platform.machine(), 0)
+    code = "import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    code += f"if libc.syscall({number}, {mode}, ctypes.byref(ctypes.c_ulong(1)), 64):\n"
+    code += "    sys.exit(os.strerror(ctypes.get_errno()))"
+    return _can(code, f"the kernel has no memory policy {mode}")
+
+
+def _i386() -> str:
+    if platform.machine() != "x86_64":
+        return "it is for x86-64"
+    code = "import ctypes, mmap\nplace = mmap.mmap(-1, 4096, prot=7)\n"
+    code += "place.write(bytes.fromhex('5331dbb814000000cd805bc3'))\n"
+    code += "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(place)))()"
+    return _can(code, "the kernel has no calls of i386")()
+
+
 def _unshare(flag: int, name: str) -> Callable[[], str]:
     code = f"import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.unshare({flag:#x}):\n"
     code += "    sys.exit(os.strerror(ctypes.get_errno()))"
     return _can(code, f"there are no {name} namespaces")
+
+
+def _kernel(*wanted: int) -> Callable[[], str]:
+    def probe() -> str:
+        major, minor = (int(word) for word in re.findall(r"\d+", platform.release())[:2])
+        return (
+            "" if (major, minor) >= wanted else f"it needs Linux {wanted[0]}.{wanted[1]}, and this is {major}.{minor}"
+        )
+
+    return probe
 
 
 #: Name -> a function that says why the need is not met, "" when it is.
@@ -85,7 +118,14 @@ PROBES: dict[str, Callable[[], str]] = {
     "seccomp": _file("/proc/sys/kernel/seccomp/actions_avail"),
     "apparmor": _file("/sys/kernel/security/apparmor"),
     "selinux": _file("/sys/fs/selinux/enforce"),
+    "no-selinux": lambda: "this kernel has SELinux" if os.path.exists("/sys/fs/selinux/enforce") else "",
     "resctrl": _file("/sys/fs/resctrl/schemata"),
+    "no-resctrl": _without(_file("/sys/fs/resctrl/schemata"), "it is for a machine without resctrl"),
+    "numa": _policy(2),
+    "mpol_preferred_many": _policy(5),
+    "mpol_weighted_interleave": _policy(6),
+    "i386": _i386,
+    "idmapped-tmpfs": _kernel(6, 3),
     "mqueue": _file("/proc/sys/fs/mqueue"),
     "x86_64": lambda: "" if platform.machine() == "x86_64" else "it is for x86-64",
     "cap_sys_resource": _capability("CAP_SYS_RESOURCE", 24),

@@ -118,10 +118,8 @@ def test_what_the_caller_left_open_is_closed(workshop: Workshop, container: Make
     box = container("report")
     box.bundle.write()
     source = os.open("/dev/null", os.O_RDONLY)
-    fds = []
+    fds = [os.dup(source) for _ in range(20)]
     try:
-        for _ in range(20):
-            fds.append(os.dup(source))
         arguments = create_arguments(box.id, box.bundle.path, box.pid_file)
         workshop.runtime.call("create", *arguments, fds=fds).succeeded()
         box.exists, box.out = True, workshop.runtime.last.out
