@@ -1,6 +1,7 @@
 """The benchmark's report: medians and ratios of interleaved runs, with issue goals beside them.
 
 usage: ./dev bench [--rounds N] [--only GROUP]
+       ./dev bench load [--containers N]
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import cases, podman_config, sandbox
+from tests.bench import cases, load, podman_config, sandbox
 from tests.bench.measure import Case, interleave
 from tests.support.bundles import make_rootfs
 
@@ -147,6 +148,8 @@ def where_the_time_goes(group: list[Case]) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["load"]:
+        return load.main(sys.argv[2:], table)
     parser = argparse.ArgumentParser(prog="./dev bench", description="Compare start-up with other runtimes.")
     parser.add_argument("--rounds", type=int, default=40, help="measured rounds per group (default: %(default)s)")
     parser.add_argument("--only", action="append", metavar="GROUP", help="run, short, verbs, config or sandbox")
@@ -173,8 +176,8 @@ def main() -> int:
 
             interleave(group, options.rounds, progress)
         rows = sandbox.throughput(scratch / "small", Path(states)) if "sandbox" in groups else None
-    load = os.getloadavg()[0]
-    print(f"\n{options.rounds} interleaved rounds per group, {os.cpu_count()} CPUs, load at the end {load:.1f}")
+    busy = os.getloadavg()[0]
+    print(f"\n{options.rounds} interleaved rounds per group, {os.cpu_count()} CPUs, load at the end {busy:.1f}")
     report(groups)
     if rows:
         table("Many sandboxes", rows)
