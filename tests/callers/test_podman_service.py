@@ -4,7 +4,9 @@ when it is the payload."""
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import sys
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -60,11 +62,7 @@ class Manager:
         return self.socket.recv(4096).decode().splitlines()
 
     def silent(self) -> bool:
-        self.socket.setblocking(False)
-        try:
-            return not self.socket.recv(4096)
-        except BlockingIOError:
-            return True
+        return not select.select([self.socket], [], [], 0)[0]
 
 
 @contextlib.contextmanager
@@ -93,6 +91,26 @@ def test_conmon_says_that_the_container_runs(podman: Podman) -> None:
             said = made.heard()
             assert "READY=1" in said
             assert f"MAINPID={container.inspect('{{.State.ConmonPid}}')}" in said
+
+
+#: Says that it is ready, as a process of the container does: through the socket that it finds in its environment.
+SPEAKER = """
+import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", sys.argv[1])
+"""
+
+
+def test_the_container_says_itself_that_it_is_ready(podman: Podman) -> None:
+    for runtime in (podman.reference, podman.runtime):
+        options = ["--net=none", "--sdnotify=container", *sh("echo at $NOTIFY_SOCKET; exec sleep 1000")]
+        with manager() as made, notified(podman, made), running(podman, runtime, unique(), *options) as container:
+            assert made.heard() == [f"MAINPID={container.inspect('{{.State.ConmonPid}}')}"]
+            assert made.silent()
+            container.logs_hold("at /")
+            place = container.do("logs", "NAME").out.removeprefix("at ").strip()
+            inside = f"/proc/{container.inspect('{{.State.Pid}}')}/root{place}"
+            assert podman.enclosure.run([sys.executable, "-c", SPEAKER, inside]).returncode == 0
+            assert made.heard() == ["READY=1"]
 
 
 def test_nothing_is_said_where_it_is_ignored(podman: Podman) -> None:
