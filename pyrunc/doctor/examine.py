@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyrunc.doctor import cgroups, engines, itself, kernel, user
+from pyrunc.doctor import cgroups, checkpoints, engines, itself, kernel, user
 from pyrunc.doctor.finding import Finding
 from pyrunc.doctor.machine import Machine
 from pyrunc.errors import PyruncError
@@ -16,6 +16,7 @@ CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
     *kernel.CHECKS,
     *cgroups.CHECKS,
     *user.CHECKS,
+    *checkpoints.CHECKS,
     *engines.CHECKS,
     *itself.LAST,
 )
