@@ -47,6 +47,7 @@ SUITES = {
     "legacy": Suite("legacy", "root", ("tests/vm/guest/hybrid",)),
     # Takes a module out of the kernel and back.
     "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",), ALONE),
+    "services": Suite("unified", "root", ("tests/vm/guest/test_podman_units.py",)),
     # What holds everywhere, once more where cgroup2 has all controllers.
     "isolation": Suite(
         "unified",
