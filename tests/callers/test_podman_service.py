@@ -147,5 +147,6 @@ def test_a_unit_is_generated_for_a_container(podman: Podman, both: Both) -> None
         seen = container.do("generate", "systemd", "--new", "--no-header", "NAME")
         assert seen.code == 0, seen
         units.append(seen.out)
-    assert "--sdnotify=conmon" in units[1]
-    assert "Type=notify" in units[1]
+    assert units[0] == units[1]
+    for word in ("--runtime <RUNTIME> run", "--sdnotify=conmon", "Type=notify", "Restart=on-failure"):
+        assert word in units[1]

@@ -207,7 +207,8 @@ def test_nobody_else_is_given_a_cgroup(why: str) -> None:
 
 
 def test_on_v1_a_container_without_a_cgroup_of_its_own_sees_its_callers() -> None:
-    facts = {**hosts.user(), "cgroup": hosts.root_v1()["cgroup"]}
+    facts = hosts.user()
+    facts["cgroup"] = hosts.root_v1()["cgroup"]
     facts["cgroup"]["own"]["memory"] = "/job"
     config = userns()
     config["mounts"] = [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}]
