@@ -165,8 +165,10 @@ def test_startcontainer_hooks_run_before_the_program(workshop: Workshop, contain
 
 @decides("config.poststart.after-program")
 def test_poststart_hooks_run_when_the_program_has_been_executed(workshop: Workshop, container: Maker) -> None:
+    """A startContainer hook takes its time, so that a runtime that does not wait for the program is ahead of it."""
     box = container()
     marks = Marks(workshop, box)
+    marks.hook("startContainer", "sleep", "300")
     marks.hook("poststart", "copy", marks.place("poststart", "state-poststart"), "+", "links-of-state",
                marks.place("poststart", "state-poststart"), marks.place("poststart", "links"))  # fmt: skip
     box.running()
