@@ -21,9 +21,12 @@ COMPLETE = frozenset({"find_executable", "execve", "container_hook"})
 _CANNOT_MOVE = "this user may not move a process to the container's cgroup from the one that it is in"
 _MOVE_HINT = "one that is delegated to the user has to be above both; or use --cgroup-manager systemd"
 
+#: Engines look for the last words.
+_NO_SOURCE = "source does not exist: no such file or directory"
+
 #: (op, errno) -> (the reason in place of strerror, or "" to keep it; the hint)
 REASONS = {
-    ("open_tree", "ENOENT"): ("source does not exist", "create it on the host, or remove the mount"),
+    ("open_tree", "ENOENT"): (_NO_SOURCE, "create it on the host, or remove the mount"),
     ("open_tree", "ELOOP"): ("is a symbolic link", "name the directory that it points to"),
     ("open_tree", "EPERM"): ("", "mounting needs CAP_SYS_ADMIN: run as root, or add a user namespace"),
     ("open_tree", "EINVAL"): ("", 'the source has locked mounts below it: use "rbind" in a user namespace'),
