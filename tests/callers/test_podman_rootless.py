@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.callers.enclosure import Enclosure
-from tests.callers.engine import IMAGE, SLEEP, pairs, running, sh, unique
+from tests.callers.engine import IMAGE, SLEEP, eventually, pairs, running, sh, unique
 from tests.callers.podman import Podman
 
 if TYPE_CHECKING:
@@ -152,6 +152,64 @@ def test_a_pod_shares_namespaces(podman: Podman) -> None:
                 assert podman.run(runtime, "-i", "--pod", name, *sh(script)).out == "served\n"
         finally:
             podman.do(runtime, "pod", "rm", "-f", "-t", "0", name)
+
+
+def test_a_named_volume_and_a_secret(podman: Podman, folder: Path) -> None:
+    (folder / "word").write_text("the word")
+    for runtime in (podman.reference, podman.runtime):
+        name = unique()
+        for words in (("secret", "create", name, f"{folder}/word"), ("volume", "create", name)):
+            assert podman.do(runtime, *words).returncode == 0
+        try:
+            options = ["--net=none", "--user=1000", "-v", f"{name}:/srv:U", f"--secret={name},uid=1000,mode=0400"]
+            script = f"cat /run/secrets/{name}; stat -c ' %a %u' /run/secrets/{name}; ls /srv"
+            seen = podman.run(runtime, *options, *sh(script))
+            assert seen.out == "the word 400 1000\nbad-format\nno-interpreter\nnot-executable\n"
+        finally:
+            podman.do(runtime, "volume", "rm", name)
+            podman.do(runtime, "secret", "rm", name)
+
+
+def test_the_user_namespace_of_another_container(podman: Podman) -> None:
+    for runtime in (podman.reference, podman.runtime):
+        with running(podman, runtime, unique(), "--net=none", "--uidmap=0:1:1000", *SLEEP) as container:
+            seen = podman.run(runtime, "--net=none", f"--userns=container:{container.name}", IMAGE, "/bin/look")
+            assert seen.code == 0, seen
+            theirs = podman.enclosure.run(["readlink", f"/proc/{container.inspect('{{.State.Pid}}')}/ns/user"])
+            assert f"user {theirs.stdout.decode().strip()}" in seen.raw
+
+
+def test_a_health_check_attach_and_copies(podman: Podman, both: Both, folder: Path) -> None:
+    (folder / "in").write_text("from the host\n")
+    check = ("--health-cmd=test -e /srv/in", "--health-interval=disable", "--health-retries=1")
+    for container in both("-i", *check, *sh("read -r line; echo got $line; exec sleep 1000")):
+        assert container.do("healthcheck", "run", "NAME").code == 1
+        assert container.do("cp", f"{folder}/in", f"{container.name}:/srv/in").code == 0
+        assert container.do("healthcheck", "run", "NAME").code == 0
+        assert container.do("exec", "NAME", "cat", "/srv/in").out == "from the host\n"
+
+
+def test_a_pod_is_played_from_yaml(podman: Podman, folder: Path) -> None:
+    for runtime in (podman.reference, podman.runtime):
+        name = unique()
+        (folder / "pod.yaml").write_text(
+            f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  restartPolicy: Never\n  containers:\n"
+            f"  - {{name: one, image: '{IMAGE}', command: [/bin/sh, -c, 'echo up; exec sleep 1000']}}\n"
+        )
+        played = podman.do(runtime, "kube", "play", "--network=none", f"{folder}/pod.yaml")
+        try:
+            assert played.returncode == 0, played.stderr.decode()
+            logs = eventually(lambda n=name: podman.do(podman.runtime, "logs", f"{n}-one").stdout, bool)
+            assert logs == b"up\n"
+        finally:
+            down = podman.do(runtime, "kube", "down", f"{folder}/pod.yaml")
+        assert down.returncode == 0, down.stderr.decode()
+
+
+def test_what_needs_a_cgroup_is_refused_as_with_runc(podman: Podman, both: Both) -> None:
+    for verb in ("pause", "stats"):
+        theirs, ours = (container.do(verb, "NAME") for container in both(*SLEEP))
+        assert (theirs.code, ours.code) == (125, 125), (theirs, ours)
 
 
 def test_the_runtime_leaves_nothing_to_the_user(podman: Podman) -> None:

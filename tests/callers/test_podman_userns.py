@@ -91,3 +91,8 @@ def test_a_user_namespace_that_is_named_by_its_file(podman: Podman, reachable: P
             seen.append(podman.run(runtime, *options, "--rootfs", str(reachable), "/bin/look"))
     podman.equal(*seen)
     assert seen[1].sections["uid_map"][0].split() == ["0", "100000", "5000"]
+
+
+def test_a_device_that_the_host_does_not_have_by_that_name(podman: Podman) -> None:
+    """Where no device can be made, the host's is mounted."""
+    assert podman.same("--net=none", *MAPPED, "--device=/dev/null:/dev/other", *sh("true")).code == 127
