@@ -74,12 +74,19 @@ def test_a_killed_run_leaves_nothing(pyrunc: Path, tmp_path: Path, program: str)
     ) as run:
         assert run.stdout
         first, cgroup = run.stdout.readline().split()
-        namespace = os.readlink(f"/proc/{first}/ns/pid")
-        assert len(left(namespace, cgroup)) > 3  # cgroups, the first process, the daemon, a shim
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        deadline = time.monotonic() + 60
-        while found := left(namespace, cgroup):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.01)
+        # As long as it is open, no other namespace is given its number.
+        with open(f"/proc/{first}/ns/pid") as held:
+            namespace = os.readlink(f"/proc/self/fd/{held.fileno()}")
+            ended(run, namespace, cgroup)
         assert not [line for line in mount_table.lines() if str(tmp_path) in line]
+
+
+def ended(run: subprocess.Popen[str], namespace: str, cgroup: str) -> None:
+    """Kill it, and wait until nothing is left."""
+    assert len(left(namespace, cgroup)) > 3  # cgroups, the first process, the daemon, a shim
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    deadline = time.monotonic() + 60
+    while found := left(namespace, cgroup):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
