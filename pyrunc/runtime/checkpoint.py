@@ -7,7 +7,7 @@ import fcntl
 import posix
 
 from pyrunc.errors import CriuFailed, HostError, UsageError
-from pyrunc.host import criu, files, insides
+from pyrunc.host import criu, failure, files, insides
 from pyrunc.plan.criu import dump as plan
 from pyrunc.plan.criu import mounts, refusals, rpc
 from pyrunc.runtime import bundle as bundles
@@ -127,8 +127,11 @@ def _dump(
 
     def notice(script: str, _pid: int, _fd: int) -> None:
         if script == "status-ready" and status_fd >= 0:
-            posix.write(status_fd, b"\0")
-            posix.close(status_fd)
+            try:
+                posix.write(status_fd, b"\0")
+                posix.close(status_fd)
+            except OSError as error:
+                raise HostError(failure.reason(error), where=f"--status-fd {status_fd}") from None
 
     service = criu.spawn(program, path)
     answered = False

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.builder import Plan
     from pyrunc.plan.criu.rpc import Options as CriuOptions
     from pyrunc.plan.criu.wishes import Wishes
-    from pyrunc.plan.facts import Request
+    from pyrunc.plan.facts import HostFacts, Request
     from pyrunc.plan.ops import Op
     from pyrunc.runtime.creation import Options
     from pyrunc.runtime.images import Directories
@@ -152,7 +152,6 @@ class Restoration(Creation):
                 on_sync(len(program) - 1)
             elif script == "orphan-pts-master" and fd >= 0:
                 talk.master = posix.dup(fd)
-                posix.set_inheritable(talk.master, False)
 
         try:
             answer = talk.service.ask({"type": rpc.RESTORE, "opts": asked}, notice)
@@ -208,7 +207,7 @@ class Restoration(Creation):
         console.send_master(self.options.console_socket, self.talk.master, "/dev/ptmx")
 
 
-def planned(spec: Spec, facts: Any, request: Request, program: str, path: str, directories: list[str]) -> Plan:
+def planned(spec: Spec, facts: HostFacts, request: Request, program: str, path: str, directories: list[str]) -> Plan:
     """Descriptors of CRIU: its socket, the namespaces to enter."""
     entries = (spec.get("linux") or {}).get("namespaces") or ()
     joined = sum(1 for entry in entries if entry.get("path") and entry["type"] in LEFT_OUT)

@@ -48,6 +48,8 @@ SUITES = {
     # Takes a module out of the kernel and back.
     "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",), ALONE),
     "services": Suite("unified", "root", ("tests/vm/guest/test_podman_units.py",)),
+    # CRIU works there.
+    "checkpoint": Suite("unified", "root", ("tests/vm/guest/test_checkpoint.py",)),
     # What holds everywhere, once more where cgroup2 has all controllers.
     "isolation": Suite(
         "unified",

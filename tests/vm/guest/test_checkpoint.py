@@ -13,6 +13,7 @@ import pytest
 from tests.root.box import until
 from tests.root.test_create import ConsoleSocket
 from tests.support.command import run
+from tests.vm.guest import engines
 from tests.vm.guest.units import FLAGS
 
 if TYPE_CHECKING:
@@ -216,8 +217,8 @@ def test_file_locks_are_refused_unless_they_are_asked_for(new_box: NewBox) -> No
 
 
 TALK = (
-    "sleep 1000 | busybox nc -l -p 5000 >/tmp/heard & until busybox netstat -tln | grep -q :5000; do :; done; "
-    "(while :; do echo word; sleep 0.2; done) | busybox nc 127.0.0.1 5000 & until [ -s /tmp/heard ]; do :; done; "
+    "sleep 1000 | busybox nc -l -p 5000 >/tmp/heard & until busybox netstat -tln | grep -q :5000; do sleep 0.1; done; "
+    "(while :; do echo word; sleep 0.2; done) | busybox nc 127.0.0.1 5000 & until [ -s /tmp/heard ]; do sleep 0.1; done; "
 )
 
 
@@ -343,3 +344,29 @@ def test_without_images_nothing_is_made(counter: Box, tmp_path: Path) -> None:
     assert "no checkpoint" in said
     said = counter.refused("restore", "--bundle", counter.bundle, "--image-path", str(tmp_path / "none"), "ID")
     assert "--image-path" in said
+
+
+@pytest.mark.needs("podman", "runc")
+@pytest.mark.parametrize("runtime_name", ["pyrunc", "runc"])
+def test_podman_stops_a_container_and_lets_it_go_on(runtime_name: str, tmp_path: Path, ids: Callable[[], str]) -> None:
+    engine, name = engines.Engine("systemd", runtime_name), ids()
+    image = engines.imported(tmp_path)
+    program = "trap 'exit 7' TERM; " + COUNT
+
+    def numbers() -> list[int]:
+        return [int(line) for line in engine("logs", name).stdout.split()]
+
+    engine("run", "--detach", "--name", name, "--volume", f"{tmp_path}:/data", image, "sh", "-c", program)
+    try:
+        until(lambda: len(numbers()) > 3, lambda: "numbers")
+        engine("container", "checkpoint", name)
+        before = numbers()
+        assert "Exited" in engine("ps", "--all", "--filter", f"name={name}").stdout
+        engine("container", "restore", name)
+        until(lambda: len(numbers()) > len(before) + 3, lambda: "more numbers")
+        assert numbers() == list(range(1, len(numbers()) + 1))
+        assert engine("exec", name, "sh", "-c", "cat /proc/1/comm; ls /data").stdout.split()[0] == "sh"
+        engine("stop", name)
+        assert engine("wait", name).stdout == "7\n"
+    finally:
+        engine("rm", "--force", name)
