@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,6 +190,10 @@ def test_a_health_check_attach_and_copies(podman: Podman, both: Both, folder: Pa
         assert container.do("exec", "NAME", "cat", "/srv/in").out == "from the host\n"
 
 
+def said(podman: Podman, name: str) -> bytes:
+    return podman.do(podman.runtime, "logs", name).stdout
+
+
 def test_a_pod_is_played_from_yaml(podman: Podman, folder: Path) -> None:
     for runtime in (podman.reference, podman.runtime):
         name = unique()
@@ -199,8 +204,7 @@ def test_a_pod_is_played_from_yaml(podman: Podman, folder: Path) -> None:
         played = podman.do(runtime, "kube", "play", "--network=none", f"{folder}/pod.yaml")
         try:
             assert played.returncode == 0, played.stderr.decode()
-            logs = eventually(lambda n=name: podman.do(podman.runtime, "logs", f"{n}-one").stdout, bool)
-            assert logs == b"up\n"
+            assert eventually(partial(said, podman, f"{name}-one"), bool) == b"up\n"
         finally:
             down = podman.do(runtime, "kube", "down", f"{folder}/pod.yaml")
         assert down.returncode == 0, down.stderr.decode()
