@@ -1,4 +1,4 @@
-"""Mounts of the host's, for a test that needs a source with mounts in it.  They end with the test; see Workshop.held."""
+"""Mounts of the host's, for a test that needs a source with mounts in it; they end with the test (Workshop.held)."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def hold(workshop: Workshop, source: Path | str, target: Path, type: str = "none
 
 
 class Tree:
-    """A tmpfs with the file "note" and the directory "inner", on which another one is mounted, with a "note" as well."""
+    """A tmpfs with the file "note" and the directory "inner", on which another one is mounted, with a "note", too."""
 
-    def __init__(self, workshop: Workshop, *, flags: int = 0, shared: bool = False) -> None:
-        """``flags`` are those of both mounts, beyond what is the default."""
-        self.top = workshop.directory("tree")
+    def __init__(self, workshop: Workshop, name: str = "tree", *, flags: int = 0, shared: bool = False) -> None:
+        """``name`` is that of its directory in the workshop; ``flags`` are those of both mounts beside the default."""
+        self.top = workshop.directory(name)
         self.inner = self.top / "inner"
         hold(workshop, "tmpfs", self.top, "tmpfs")
         self.inner.mkdir()
         mount("tmpfs", self.inner, "tmpfs", data="mode=755")
         for folder in (self.top, self.inner):
-            (folder / "note").write_text(folder.name)
+            (folder / "note").write_text("of the tree")
             if flags:
                 mount("none", folder, flags=REMOUNT | BIND | flags)
         if shared:

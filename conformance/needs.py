@@ -82,6 +82,13 @@ def _policy(mode: int) -> Callable[[], str]:
     return _can(code, f"the kernel has no memory policy {mode}")
 
 
+def _veth() -> str:
+    code = f"import ctypes, os, sys\nsys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+    code += "from conformance import network\n"
+    code += "if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):\n    sys.exit(os.strerror(ctypes.get_errno()))\n"
+    return _can(code + "network.veth('a', 'b')", "there are no veth devices")()
+
+
 def _i386() -> str:
     if platform.machine() != "x86_64":
         return "it is for x86-64"
@@ -126,6 +133,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "mpol_preferred_many": _policy(5),
     "mpol_weighted_interleave": _policy(6),
     "i386": _i386,
+    "veth": _veth,
+    "ipv6": _file("/proc/sys/net/ipv6"),
     "known-calls": lambda: "" if NUMBERS else f"the suite knows no numbers of calls for {platform.machine()}",
     "idmapped-tmpfs": _kernel(6, 3),
     "linux-5.19": _kernel(5, 19),
