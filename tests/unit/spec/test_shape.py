@@ -34,6 +34,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"process.cwd": ""}, "process.cwd: must not be empty"),
     ({"root.path": ""}, "root.path: must not be empty"),
     ({"root": MISSING}, "root: required, but missing"),
+    ({"process.user.uid": MISSING}, "process.user.uid: required, but missing"),
+    ({"process.user.gid": MISSING}, "process.user.gid: required, but missing"),
+    ({"process.ioPriority": {"class": "IOPRIO_CLASS_BE"}}, "process.ioPriority.priority: required, but missing"),
     ({"process.user.uid": -1}, "process.user.uid: -1 is not in the range 0 to 4294967294"),
     ({"process.user.gid": 2**32 - 1}, "process.user.gid: 4294967295 is not in the range 0 to 4294967294"),
     ({"process.user.umask": 512}, "process.user.umask: 512 is not in the range 0 to 511"),
@@ -47,7 +50,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "process.ioPriority.priority: 8 is not in the range 0 to 7",
     ),
     (
-        {"process.ioPriority": {"class": "BE"}},
+        {"process.ioPriority": {"class": "BE", "priority": 0}},
         'process.ioPriority.class: "BE" is not one of IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE',
     ),
     (
