@@ -30,21 +30,23 @@ I386_GETPRIORITY = 96
 DENIED = 97
 
 #: What a program, and a runtime between the filter and the program, may call: everything but what the tests are about.
-COMMON = """
+_COMMON = """
 access arch_prctl brk capget capset chdir chmod chown clock_getres clock_gettime clock_nanosleep clone clone3 close
-close_range connect dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 execve execveat
-exit exit_group faccessat faccessat2 fchdir fchmod fchmodat fchown fchownat fcntl flock fork fstat fstatfs fsync
-ftruncate futex get_mempolicy get_robust_list getcwd getdents getdents64 getegid geteuid getgid getgroups getpgrp getpid
-getppid getrandom getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid ioctl
-ioprio_get kill lchown link linkat listen lseek lstat madvise membarrier memfd_create mkdir mkdirat mknod mknodat mlock
-mmap mprotect mremap munlock munmap nanosleep newfstatat open openat openat2 pause personality pidfd_open pipe pipe2 poll
-ppoll prctl pread64 prlimit64 pselect6 pwrite64 read readlink readlinkat readv recvfrom recvmsg rename renameat
-renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend
-rt_sigtimedwait sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_setaffinity sched_yield seccomp
-select sendmsg sendto set_robust_list set_tid_address setgid setgroups setitimer setpgid setresgid setresuid setrlimit
-setsid setsockopt setuid shutdown sigaltstack signalfd4 socket socketpair stat statfs statx symlink symlinkat sysinfo tgkill
-time timer_create timer_delete timer_settime tkill umask uname unlink unlinkat utimensat vfork wait4 waitid write writev
-""".split()
+close_range connect dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 execve
+execveat exit exit_group faccessat faccessat2 fchdir fchmod fchmodat fchown fchownat fcntl flock fork fstat fstatfs
+fsync ftruncate futex get_mempolicy get_robust_list getcwd getdents getdents64 getegid geteuid getgid getgroups
+getpgrp getpid getppid getrandom getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid
+gettimeofday getuid ioctl ioprio_get kill lchown link linkat listen lseek lstat madvise membarrier memfd_create
+mkdir mkdirat mknod mknodat mlock mmap mprotect mremap munlock munmap nanosleep newfstatat open openat openat2
+pause personality pidfd_open pipe pipe2 poll ppoll prctl pread64 prlimit64 pselect6 pwrite64 read readlink
+readlinkat readv recvfrom recvmsg rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending
+rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity sched_getattr sched_getparam
+sched_getscheduler sched_setaffinity sched_yield seccomp select sendmsg sendto set_robust_list set_tid_address
+setgid setgroups setitimer setpgid setresgid setresuid setrlimit setsid setsockopt setuid shutdown sigaltstack
+signalfd4 socket socketpair stat statfs statx symlink symlinkat sysinfo tgkill time timer_create timer_delete
+timer_settime tkill umask uname unlink unlinkat utimensat vfork wait4 waitid write writev
+"""
+COMMON = _COMMON.split()
 
 
 def policy(default: str, *rules: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -107,7 +109,8 @@ class Message:
         names = self.state().get("fds", [])
         if "seccompFd" not in names or len(names) != len(self.fds):
             raise Failed(f"the descriptors are called {names!r}, and there are {len(self.fds)}")
-        return self.fds[names.index("seccompFd")]
+        place: int = names.index("seccompFd")
+        return self.fds[place]
 
     def close(self) -> None:
         for fd in self.fds:

@@ -32,9 +32,9 @@ def _seccomp(b: Builder) -> Seccomp | None:
 
 
 def listener_path(spec: Spec) -> str:
-    """Where the agent for SCMP_ACT_NOTIFY listens, "" without one; the annotation is crun's."""
+    """Where the agent for SCMP_ACT_NOTIFY listens, "" where no rule needs one; the annotation is crun's."""
     seccomp = (spec.get("linux") or {}).get("seccomp")
-    if not seccomp:
+    if not seccomp or all(rule["action"] != "SCMP_ACT_NOTIFY" for rule in seccomp.get("syscalls") or ()):
         return ""
     return seccomp.get("listenerPath") or (spec.get("annotations") or {}).get(SECCOMP_RECEIVER, "")
 
