@@ -21,12 +21,24 @@ OCI_VERSION = "1.3.0"
 
 def check_oci_version(spec: Spec) -> Iterator[Violation]:
     version = spec["ociVersion"]
-    numbers = version.partition("+")[0].partition("-")[0].split(".")
+    front, plus, build = version.partition("+")
+    front, minus, before = front.partition("-")
+    numbers = front.split(".")
     shown = jsontext.dumps(version)
-    if len(numbers) != 3 or not all(_is_number(number) for number in numbers):
+    if (
+        len(numbers) != 3
+        or not all(_is_number(number) for number in numbers)
+        or (plus and not _are_words(build))
+        or (minus and not _are_words(before))
+    ):
         yield Violation("ociVersion", f"{shown} is not a version like {OCI_VERSION}")
     elif numbers[0] != "1":
         yield Violation("ociVersion", f"{shown} is not supported, only 1.x (pyrunc implements {OCI_VERSION})")
+
+
+def _are_words(text: str) -> bool:
+    """What semver.org lets stand behind - and +."""
+    return all(word.isascii() and word.replace("-", "a").isalnum() for word in text.split("."))
 
 
 def check_annotations(spec: Spec) -> Iterator[Violation]:

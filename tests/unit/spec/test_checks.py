@@ -29,6 +29,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"ociVersion": "2.0.0"}, ['ociVersion: "2.0.0" is not supported, only 1.x (pyrunc implements 1.3.0)']),
     ({"ociVersion": "0.9.0"}, ['ociVersion: "0.9.0" is not supported, only 1.x (pyrunc implements 1.3.0)']),
     ({"ociVersion": "1.0"}, ['ociVersion: "1.0" is not a version like 1.3.0']),
+    ({"ociVersion": "1.0.0-"}, ['ociVersion: "1.0.0-" is not a version like 1.3.0']),
+    ({"ociVersion": "1.0.0+a..b"}, ['ociVersion: "1.0.0+a..b" is not a version like 1.3.0']),
     ({"ociVersion": "01.0.0"}, ['ociVersion: "01.0.0" is not a version like 1.3.0']),
     ({"ociVersion": "1.²"}, ['ociVersion: "1.²" is not a version like 1.3.0']),
     # process
@@ -139,6 +141,14 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"linux.netDevices": {"eth0": {"name": "x" * 16}}},
         ['linux.netDevices.eth0.name: "xxxxxxxxxxxxxxxx" is not a name of a network device'],
+    ),
+    (
+        {"linux.netDevices": {"eth%d": {}, "eth1": {"name": "a%db%d"}, "eth2": {"name": "xxxxxxxxxxxxxx%d"}}},
+        [
+            'linux.netDevices.eth%d: "eth%d" is not a name of a network device',
+            'linux.netDevices.eth1.name: "a%db%d" is not a name of a network device',
+            'linux.netDevices.eth2.name: "xxxxxxxxxxxxxx%d" is not a name of a network device',
+        ],
     ),
     (
         {"linux.netDevices": {"eth0": {}, "eth1": {"name": "eth0"}}},
@@ -299,6 +309,7 @@ TAKEN: list[dict[str, Any]] = [
     {**MAPPED, "linux.uidMappings": [{"containerID": 0, "hostID": 0, "size": 2**32 - 1}]},
     {"linux.timeOffsets": {"boottime": {"secs": -1}}, "linux.namespaces.5": {"type": "time"}},
     {"linux.netDevices": {"eth0": {"name": "lan0"}, "eth1": {}}},
+    {"linux.netDevices": {"eth0": {"name": "lan%d"}, "eth1": {"name": "lan%d"}, "eth2": {"name": "lan0"}}},
     {
         "linux.sysctl": {
             "net.ipv4.ip_forward": "1",
