@@ -56,12 +56,11 @@ def started(pod: Pod, wish: dict[str, Any], common: dict[str, Any], volumes: dic
     """A container of a Pod's manifest as a kubelet would ask for it; of the image of the tests."""
     own, limits = wish["securityContext"], wish["resources"]["limits"]
     (cpu, milli), (memory, mebi) = (re.fullmatch(r"(\d+)(\D+)", limits[name]).groups() for name in ("cpu", "memory"))  # type: ignore[union-attr]
-    assert {*wish} == {"name", "image", "command", "env", "volumeMounts", "securityContext", "resources"}
+    assert {*wish} == {"name", "image", "command", "volumeMounts", "securityContext", "resources"}
     assert {*own} == {"allowPrivilegeEscalation", "readOnlyRootFilesystem", "capabilities"}
     assert {*common} == {"runAsNonRoot", "runAsUser", "runAsGroup", "seccompProfile"}
     box = pod.container(
         *wish["command"],
-        envs=[{"key": entry["name"], "value": entry["value"]} for entry in wish["env"]],
         mounts=[
             {"container_path": mount["mountPath"], "host_path": str(volumes[mount["name"]])}
             for mount in wish["volumeMounts"]
@@ -102,7 +101,7 @@ def test_the_pod_runs(cri: Cri, handler: str, tmp_path: Path) -> None:
         until(lambda: reader.lines() == [("stdout", "two")])
         assert writer.status()["state"] == "CONTAINER_RUNNING"
         seen = writer.exec("id=$(/bin/busybox id -u); echo $id $HOME; : >/new")
-        assert (seen.out, "Read-only file system" in seen.err) == ("1000 /tmp\n", True)
+        assert (seen.out, "Read-only file system" in seen.err) == ("1000 /home/alice\n", True)
 
 
 @pytest.mark.needs("root", "containerd", "ctr", "cni", "runc", "busybox", "nsenter", "unshare", "overlay", "cgroup1")
