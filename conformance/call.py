@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -118,18 +119,28 @@ class Call:
 
     def wait(self, deadline: float) -> Outcome:
         """Its outcome, at most ``deadline`` seconds from now.  Raises Broken when it hangs or dies of a signal."""
-        try:
-            self.process.wait(deadline)
-        except subprocess.TimeoutExpired:
+        if not self.ended(deadline):
             outcome = self.kill()
             raise Broken(
                 f"the runtime hangs: it was killed after {deadline:g} s, with all that it started\n{outcome.told()}"
-            ) from None
+            )
         outcome = self.outcome()
         if outcome.status < 0:
             name = signal.Signals(-outcome.status).name
             raise Broken(f"the runtime crashed, killed by {name}\n{outcome.told()}")
         return outcome
+
+    def ended(self, seconds: float) -> bool:
+        """Has it ended ``seconds`` from now?  Told by a descriptor: Popen.wait looks only now and then."""
+        if self.process.poll() is None:
+            descriptor = os.pidfd_open(self.process.pid)
+            try:
+                if not select.select([descriptor], [], [], seconds)[0]:
+                    return False
+            finally:
+                os.close(descriptor)
+            self.process.wait()
+        return True
 
     def kill(self) -> Outcome:
         """End it with SIGKILL, now, and all that it started and that still has its environment; what came of it."""

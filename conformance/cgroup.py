@@ -68,22 +68,16 @@ def read(pid: int, controller: str, file: str) -> str:
 
 
 def named(word: str) -> set[Path]:
-    """Cgroups that have ``word`` in their name, at most two levels below a hierarchy's root."""
+    """Cgroups that have ``word`` in their name, right below a hierarchy's root or below the cgroup that we are in.
+
+    That is where runtimes make those that the config does not name.  Others come and go meanwhile, and some are not
+    ours to read.
+    """
     found: set[Path] = set()
-    for mounted in {mounted for mounted, _ in hierarchies().values()}:
-        upper = below(mounted)
-        found.update(path for path in upper if word in path.name)
-        found.update(path for above in upper for path in below(above) if word in path.name)
+    for parent in {mounted for mounted, _ in hierarchies().values()} | set(of().values()):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            found.update(parent / name for name in os.listdir(parent) if word in name)
     return found
-
-
-def below(group: Path) -> list[Path]:
-    """The cgroups directly below one, as far as they are ours to read; others come and go meanwhile."""
-    try:
-        with os.scandir(group) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, PermissionError):
-        return []
 
 
 def remove(path: Path) -> None:

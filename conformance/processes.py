@@ -48,6 +48,8 @@ def marked(cookie: str) -> list[int]:
             environment = Path("/proc", name, "environ").read_bytes()
         except OSError:
             continue  # it has ended, or is somebody else's
+        if needle not in environment:
+            continue
         if any(entry == needle or entry.startswith(needle + b".") for entry in environment.split(b"\0")):
             found.append(int(name))
     return [pid for pid in found if pid != os.getpid()]

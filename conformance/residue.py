@@ -47,10 +47,11 @@ def left(token: str, folder: Path, root: Path, containers: Iterable[Container]) 
 
 def wait(token: str, folder: Path, root: Path, containers: list[Container], patience: float = PATIENCE) -> list[str]:
     """What is still left when it has had time to go."""
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.01
     while (found := left(token, folder, root, containers)) and time.monotonic() < deadline:
         processes.reap()
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.2)
     return found
 
 

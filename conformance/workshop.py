@@ -93,6 +93,7 @@ class Workshop:
 
     def finish(self, patience: float = residue.PATIENCE) -> list[str]:
         """Delete what exists; what is left behind or changed all the same, ``patience`` seconds later."""
+        found = ["it was not looked at"]
         try:
             for container in self.containers:
                 if container.exists:
@@ -102,12 +103,13 @@ class Workshop:
             for container in self.containers:
                 found += [f"the bundle's {name} was changed" for name in container.bundle.changes()]
         finally:
-            self.close()
+            self.close(clean=not found)
         return found
 
-    def close(self) -> None:
-        """Clear away by force what is left, and the directory."""
-        residue.clear(self.token, self.folder, self.containers)
+    def close(self, *, clean: bool = False) -> None:
+        """Clear away by force what is left, unless nothing is, and the directory."""
+        if not clean:
+            residue.clear(self.token, self.folder, self.containers)
         for container in self.containers:
             if container.watched is not None:
                 container.watched.close()
