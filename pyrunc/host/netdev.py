@@ -22,6 +22,7 @@ CLONE_NEWNET = 0x40000000
 def move(name: str, rename: str, pid: int, where: str) -> None:
     """Move the device into the network namespace of ``pid``, as ``rename`` unless that is "".
 
+    In the place of "%d" in ``rename`` the kernel puts the first number that is free there.
     The kernel takes a device down and drops its addresses when it moves.  The permanent addresses of global
     scope are given back, then the device is set up, as the spec demands.
     """
@@ -39,13 +40,14 @@ def move(name: str, rename: str, pid: int, where: str) -> None:
             if not found:
                 raise OSError(errno.ENODEV, "")
             step = moving
-            if there.link_lookup(ifname=new):
+            if "%d" not in new and there.link_lookup(ifname=new):
                 # The kernel would move it first, and find out when it renames.
                 raise OSError(errno.EEXIST, "")
             addresses = [_plain(address) for address in here.get_addr(index=found[0]) if _kept(address)]
+            before = {link["index"] for link in there.get_links()}
             here.link("set", index=found[0], net_ns_pid=pid, ifname=new)
             step = f"find network device {new} in the container"
-            index = there.link_lookup(ifname=new)[0]
+            index = _arrived(there, new, before)
             for address in addresses:
                 step = f"add address {address['address']}/{address['prefixlen']} to {new} in the container"
                 there.addr("add", index=index, **address)
@@ -56,6 +58,18 @@ def move(name: str, rename: str, pid: int, where: str) -> None:
         raise failure.op_failed(refused, step, op="move_net_device", where=where) from error
     except OSError as error:
         raise failure.op_failed(error, step, op="move_net_device", where=where) from error
+
+
+def _arrived(there: Any, name: str, before: set[int]) -> int:
+    """The index of the device called ``name``, or of the new one whose name fits that template."""
+    head, template, tail = name.partition("%d")
+    if not template:
+        return int(there.link_lookup(ifname=name)[0])
+    for link in there.get_links():
+        own = link.get_attr("IFLA_IFNAME")
+        if link["index"] not in before and own.startswith(head) and own.endswith(tail):
+            return int(link["index"])
+    raise OSError(errno.ENODEV, "")
 
 
 def _kept(address: Any) -> bool:

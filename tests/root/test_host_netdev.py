@@ -78,6 +78,16 @@ def test_a_device_moves_keeps_its_addresses_and_comes_up(rename: str, device: st
     assert "198.51.100.255" in ip("address", "show", "dev", new, pid=holder)
 
 
+def test_a_template_is_the_first_name_that_is_free(device: str, holder: int) -> None:
+    ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth2", pid=holder)
+    ip("address", "add", "198.51.100.7/24", "dev", device)
+    move(device, "eth%d", holder)
+    assert addresses("eth1", holder) == [("198.51.100.7", 24, "global")]
+    (link,) = json.loads(ip("-j", "link", "show", "dev", "eth1", pid=holder))
+    assert "UP" in link["flags"]
+    assert not os.path.exists(f"/sys/class/net/{device}")
+
+
 def test_an_absent_device_is_named(holder: int) -> None:
     with pytest.raises(OpFailed) as caught:
         move("nosuchdev0", "", holder)

@@ -145,7 +145,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"linux.netDevices": {"eth%d": {}, "eth1": {"name": "a%db%d"}, "eth2": {"name": "xxxxxxxxxxxxxx%d"}}},
         [
-            'linux.netDevices.eth%d: "eth%d" is not a name of a network device',
+            'linux.netDevices["eth%d"]: "eth%d" is not a name of a network device',
             'linux.netDevices.eth1.name: "a%db%d" is not a name of a network device',
             'linux.netDevices.eth2.name: "xxxxxxxxxxxxxx%d" is not a name of a network device',
         ],
