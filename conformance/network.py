@@ -45,7 +45,7 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def ask(kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
     """Type and payload of each answer, in the namespace that this thread is in.  Raises OSError."""
-    answers = []
+    answers: list[tuple[int, bytes]] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as link:
         link.bind((0, 0))
         link.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | flags, 1, 0) + body)

@@ -83,7 +83,9 @@ def test_attributes_are_kept(host: None, container: Maker) -> None:
     ("version", "wanted"),
     [
         pytest.param(4, ("192.0.2.7/24", "198.51.100.9/30"), marks=decides(f"{SECTION}.addresses-ipv4")),
-        pytest.param(6, ("2001:db8::7/64", "2001:db8:1::9/120"), marks=[decides(f"{SECTION}.addresses-ipv6"), needs("ipv6")]),
+        pytest.param(
+            6, ("2001:db8::7/64", "2001:db8:1::9/120"), marks=[decides(f"{SECTION}.addresses-ipv6"), needs("ipv6")]
+        ),
     ],
     ids=["ipv4", "ipv6"],
 )  # fmt: skip
