@@ -31,20 +31,23 @@ def kind(mount: Mount) -> set[str]:
     return {"slave" if word == "master" else word for word in words - {"propagate_from"}}
 
 
-def on_binds(workshop: Workshop) -> Trials:
-    """Of a source that is shared on the host."""
+def on_binds(workshop: Workshop) -> dict[str, Trials]:
+    """Of sources that are shared on the host; a slave is made where a mount would be shared otherwise."""
     trials = {}
     for name in KINDS:
-        trials[name] = trial(name, Tree(workshop, name, shared=True).top, f"bind {name}")
-        trials[f"r{name}"] = trial(f"r{name}", Tree(workshop, f"r{name}", shared=True).top, f"rbind r{name}")
-    return Trials(workshop, trials)
+        top = Tree(workshop, name, shared=True).top
+        trials[name] = {name: trial(name, top, f"bind {name}"), f"r{name}": trial(f"r{name}", top, f"rbind r{name}")}
+    slaves = trials.pop("slave")
+    of_a_slave = Trials(workshop, {name: each for pair in trials.values() for name, each in pair.items()})
+    of_a_peer = Trials(workshop, slaves, lambda of: config.set_path(of, "linux.rootfsPropagation", "shared"))
+    return {**dict.fromkeys(trials, of_a_slave), "slave": of_a_peer}
 
 
 @pytest.mark.parametrize(
     "option", [pytest.param(name, marks=decides(f"config.linux-mount-options.{name}")) for name in KINDS]
 )
 def test_a_mount_has_the_propagation(shared: Shared, option: str) -> None:
-    found = kind(shared(on_binds).mount(option))
+    found = kind(shared(on_binds)[option].mount(option))
     # A mount that is shared can be a slave of another group as well.
     assert (found - {"slave"} if option == "shared" else found) == ({option} - {"private"})
 
@@ -53,7 +56,7 @@ def test_a_mount_has_the_propagation(shared: Shared, option: str) -> None:
     "option", [pytest.param(name, marks=decides(f"config.linux-mount-options.r{name}")) for name in KINDS]
 )
 def test_every_mount_of_the_tree_has_the_propagation(shared: Shared, option: str) -> None:
-    trials = shared(on_binds)
+    trials = shared(on_binds)[option]
     for mount in (trials.mount(f"r{option}"), trials.mount(f"r{option}", "/inner")):
         found = kind(mount)
         assert (found - {"slave"} if option == "shared" else found) == ({option} - {"private"}), mount.target
