@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Where images are when nobody says so, as with runc.
 IMAGES = "checkpoint"
+REFUSED = ("lazy-pages", "status-fd")
 _PORTS = 65535
 
 
@@ -26,13 +27,12 @@ def checkpoint(line: Line) -> int:
     given: dict[str, Any] = line.options
     root, id = arguments.root(line), line.arguments[0]
     wishes = _wishes(given)
-    status = _status(given["status-fd"])
     if given["plan"]:
         from pyrunc.spec.jsontext import dumps_pretty
 
         out(dumps_pretty(verb.preview(root, id, wishes)) + "\n")
         return 0
-    verb.checkpoint(root, id, _images(given), _work(given), wishes, status_fd=status, warn=arguments.warner(line))
+    verb.checkpoint(root, id, _images(given), _work(given), wishes, warn=arguments.warner(line))
     return 0
 
 
@@ -79,6 +79,10 @@ def _wishes(given: dict[str, Any]) -> Wishes:
     if mode not in rpc.CGROUP_MODES:
         raise UsageError("Invalid manage-cgroups-mode value", where=f"--manage-cgroups-mode {mode}",
                          hint="choose soft, full, strict or ignore")  # fmt: skip
+    for option in REFUSED:
+        if given.get(option):
+            hint = "--pre-dump keeps the pause short, too"
+            raise UsageError(f"--{option}: lazy pages are not implemented by pyrunc", hint=hint)
     for name in given["empty-ns"]:
         if name not in EMPTY:
             raise UsageError(f'namespace "{name}" is not supported', where="--empty-ns", hint="only network is")
@@ -94,7 +98,6 @@ def _wishes(given: dict[str, Any]) -> Wishes:
         shell_job=given["shell-job"],
         file_locks=given["file-locks"],
         auto_dedup=given["auto-dedup"],
-        lazy_pages=given["lazy-pages"],
         page_server=_page_server(given.get("page-server")),
         cgroups_mode=mode,
         empty_namespaces=given["empty-ns"],
@@ -114,14 +117,6 @@ def _page_server(text: str | None) -> tuple[str, int] | None:
     if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= _PORTS):
         raise UsageError("Invalid port number", where=f"--page-server {text}")
     return address, int(port)
-
-
-def _status(text: str | None) -> int:
-    if text is None or text == "-1":
-        return -1
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f'invalid value "{text}" for flag -status-fd: parse error')
-    return int(text)
 
 
 VERBS: dict[str, Callable[[Line], int]] = {"checkpoint": checkpoint, "restore": restore}

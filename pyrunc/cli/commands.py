@@ -163,7 +163,7 @@ CRIU: Final = (
     Option("ext-unix-sk", "", "flag", "", "with UNIX sockets whose other end is outside"),
     Option("shell-job", "", "flag", "", "with a terminal that came from outside"),
     Option("file-locks", "", "flag", "", "with file locks"),
-    Option("lazy-pages", "", "flag", "", "memory follows when it is used, by userfaultfd(2)"),
+    Option("lazy-pages", "", "flag", "", "not implemented: memory that follows when it is used"),
     Option("auto-dedup", "", "flag", "", "memory is kept once, in the images that had it first"),
     Option("manage-cgroups-mode", "", "text", "soft|full|strict|ignore", "how CRIU handles cgroups (default: soft)"),
     Option("empty-ns", "", "texts", "network", "leave what is in this namespace to others; always so (repeatable)"),
@@ -207,7 +207,7 @@ COMMANDS: Final = {
             Option("tcp-skip-in-flight", "", "flag", "", "without connections that are not established yet"),
             Option("link-remap", "", "flag", "", "give deleted files that are open a name again"),
             Option("page-server", "", "text", "ADDRESS:PORT", "send the memory there, not to the images"),
-            Option("status-fd", "", "text", "FD", "write a NUL there when lazy pages can be fetched"),
+            Option("status-fd", "", "text", "FD", "for --lazy-pages, which is not implemented"),
         )),
         Command("restore", "make a container from the directory of a checkpoint", ID, 1, 1, (
             BUNDLE,

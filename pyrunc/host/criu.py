@@ -184,7 +184,7 @@ def version(program: str, path: str) -> tuple[int, int, int]:
 
 
 def require_feature(program: str, path: str, feature: str, option: str) -> None:
-    """HostError unless this kernel and CRIU have it: ``mem_track`` or ``lazy_pages``, for that option."""
+    """HostError unless this kernel and CRIU have it, for that option."""
     service = spawn(program, path)
     try:
         answer = service.ask({"type": rpc.FEATURE_CHECK, "features": {feature: True}}, _nothing)

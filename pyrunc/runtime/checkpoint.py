@@ -3,11 +3,10 @@ go on."""
 
 from __future__ import annotations
 
-import fcntl
 import posix
 
-from pyrunc.errors import CriuFailed, HostError, UsageError
-from pyrunc.host import criu, failure, files, insides
+from pyrunc.errors import CriuFailed, HostError
+from pyrunc.host import criu, files, insides
 from pyrunc.plan.criu import dump as plan
 from pyrunc.plan.criu import mounts, refusals, rpc
 from pyrunc.runtime import bundle as bundles
@@ -36,13 +35,10 @@ def checkpoint(
     work: str | None,
     wishes: Wishes,
     *,
-    status_fd: int = -1,
     warn: Callable[[str], None],
 ) -> None:
     """HostError where CRIU refuses: then the container runs as before."""
     require_root("checkpoint")
-    if wishes.lazy_pages and status_fd >= 0:
-        _check_status(status_fd)
     with Record(root, id) as record:
         found = states.hold(record, "checkpoint")
         spec = _spec(record, found)
@@ -53,12 +49,10 @@ def checkpoint(
         criu.version(program, path)
         if wishes.pre_dump:
             criu.require_feature(program, path, "mem_track", "--pre-dump")
-        if wishes.lazy_pages:
-            criu.require_feature(program, path, "lazy_pages", "--lazy-pages")
         options, external, descriptors = planned(found, spec, wishes)
         directories = Directories(images, work, make=True)
         try:
-            _dump(program, path, directories, options, pre_dump=wishes.pre_dump, status_fd=status_fd)
+            _dump(program, path, directories, options, pre_dump=wishes.pre_dump)
             if not wishes.pre_dump:
                 directories.save(descriptors, external)
         finally:
@@ -120,24 +114,13 @@ def planned(found: State, spec: Spec, wishes: Wishes) -> tuple[Options, External
     return options, external, descriptors
 
 
-def _dump(
-    program: str, path: str, directories: Directories, options: Options, *, pre_dump: bool, status_fd: int
-) -> None:
+def _dump(program: str, path: str, directories: Directories, options: Options, *, pre_dump: bool) -> None:
     options.update(directories.numbers())
-
-    def notice(script: str, _pid: int, _fd: int) -> None:
-        if script == "status-ready" and status_fd >= 0:
-            try:
-                posix.write(status_fd, b"\0")
-                posix.close(status_fd)
-            except OSError as error:
-                raise HostError(failure.reason(error), where=f"--status-fd {status_fd}") from None
-
     service = criu.spawn(program, path)
     answered = False
     try:
         request: dict[str, Any] = {"type": rpc.PRE_DUMP if pre_dump else rpc.DUMP, "opts": options}
-        service.ask(request, notice)
+        service.ask(request, _nothing)
         answered = True
     except CriuFailed as error:
         raise criu.explain(error, directories.log(plan.LOG)) from None
@@ -148,10 +131,5 @@ def _dump(
         raise HostError(f"criu ended with {status} after the dump", hint=f"CRIU's log is {directories.log(plan.LOG)}")
 
 
-def _check_status(fd: int) -> None:
-    try:
-        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    except OSError:
-        raise UsageError("is not open", where=f"--status-fd {fd}") from None
-    if flags & 3 == posix.O_RDONLY:
-        raise UsageError("is not open for writing", where=f"--status-fd {fd}")
+def _nothing(_script: str, _pid: int, _fd: int) -> None:
+    """Nobody has to know how far a dump is."""

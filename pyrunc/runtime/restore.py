@@ -110,8 +110,6 @@ class Restoration(Creation):
                              ("--lsm-mount-context", self._wishes.lsm_mount_context)):  # fmt: skip
             if wish and found < (3, 16):
                 raise HostError(f"{option} requires at least CRIU 3.16", where=option)
-        if self._wishes.lazy_pages:
-            criu.require_feature(self._program, self._path, "lazy_pages", "--lazy-pages")
         self._descriptors = self._directories.descriptors()
         return planned(self.spec, self.facts, request, self._program, self._path, self._directories.paths())
 

@@ -149,7 +149,9 @@ WRONG = (
     (("checkpoint", "--empty-ns", "ipc"), 'namespace "ipc" is not supported'),
     (("checkpoint", "--parent-path", "/before"), "--parent-path must be relative"),
     (("checkpoint", "--parent-path", "../before"), "invalid --parent-path"),
-    (("checkpoint", "--lazy-pages", "--status-fd", "77"), "--status-fd 77: is not open"),
+    (("checkpoint", "--lazy-pages"), "--lazy-pages: lazy pages are not implemented by pyrunc"),
+    (("checkpoint", "--status-fd", "5"), "--status-fd: lazy pages are not implemented by pyrunc"),
+    (("restore", "--lazy-pages"), "--lazy-pages: lazy pages are not implemented by pyrunc"),
     (("restore", "--manage-cgroups-mode", "hard"), "Invalid manage-cgroups-mode value"),
 )
 

@@ -21,7 +21,6 @@ class Wishes:
         "empty_namespaces",
         "ext_unix_sk",
         "file_locks",
-        "lazy_pages",
         "leave_running",
         "link_remap",
         "lsm_mount_context",
@@ -49,7 +48,6 @@ class Wishes:
         shell_job: bool = False,
         file_locks: bool = False,
         auto_dedup: bool = False,
-        lazy_pages: bool = False,
         page_server: tuple[str, int] | None = None,
         cgroups_mode: str = "",
         empty_namespaces: Sequence[str] = (),
@@ -67,7 +65,6 @@ class Wishes:
         self.shell_job = shell_job
         self.file_locks = file_locks
         self.auto_dedup = auto_dedup
-        self.lazy_pages = lazy_pages
         self.page_server = page_server
         self.cgroups_mode = cgroups_mode
         self.empty_namespaces = tuple(empty_namespaces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 
 from tests.root.box import until
 from tests.root.test_create import ConsoleSocket
+from tests.support import programs
 from tests.support.command import run
 from tests.vm.guest import engines
 from tests.vm.guest.units import FLAGS
@@ -194,11 +196,11 @@ def test_systemd_gives_it_a_unit_again(new_box: NewBox) -> None:
     box.nothing_left()
 
 
-LOCK = "exec 9>/tmp/lock; busybox flock 9; "
-
-
 def test_file_locks_are_refused_unless_they_are_asked_for(new_box: NewBox) -> None:
-    box = started(counting(new_box, LOCK))
+    box = new_box("/bin/locker", "/tmp/lock")
+    shutil.copy(programs.static("locker"), box.bundle.path / "rootfs/bin/locker")
+    box.bundle.mount("/tmp", "tmpfs", "tmpfs")
+    started(box)
     before = box.state()
     said = checkpoint(box, status=1).stderr
     assert "criu failed: type DUMP" in said
@@ -211,14 +213,15 @@ def test_file_locks_are_refused_unless_they_are_asked_for(new_box: NewBox) -> No
     checkpoint(box, "--file-locks")
     restore(box, "--file-locks")
     goes_on(box)
-    assert box.exec("ID", "busybox", "flock", "-n", "/tmp/lock", "true", status=None).status == 1
+    assert box.exec("ID", "/bin/locker", "/tmp/lock", "try", status=None).status == 1
     box.delete("--force")
     box.nothing_left()
 
 
 TALK = (
     "sleep 1000 | busybox nc -l -p 5000 >/tmp/heard & until busybox netstat -tln | grep -q :5000; do sleep 0.1; done; "
-    "(while :; do echo word; sleep 0.2; done) | busybox nc 127.0.0.1 5000 & until [ -s /tmp/heard ]; do sleep 0.1; done; "
+    "(while :; do echo word; sleep 0.2; done) | busybox nc 127.0.0.1 5000 & "
+    "until [ -s /tmp/heard ]; do sleep 0.1; done; "
 )
 
 
