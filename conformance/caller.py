@@ -8,6 +8,7 @@ What can be changed:
     personality=HEX        without=CAPABILITY    (its number, out of the bounding set and the others)
     cpus=CPU,…             oom=NUMBER            (oom_score_adj)
     soft=LIMIT:VALUE       (the number of a resource limit)
+    user=UID               (with the group of that number, and no other)
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ def oom(value: str) -> None:
         file.write(value)
 
 
+def user(uid: int) -> None:
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+
+
 def soft(value: str) -> None:
     number, limit = map(int, value.split(":"))
     resource.setrlimit(number, (limit, resource.getrlimit(number)[1]))
@@ -56,6 +63,7 @@ CHANGES = {
     "without": lambda value: call("prctl", _PR_CAPBSET_DROP, int(value), 0, 0, 0),
     "cpus": lambda value: os.sched_setaffinity(0, {int(cpu) for cpu in value.split(",")}),
     "oom": oom,
+    "user": lambda value: user(int(value)),
     "soft": soft,
 }
 
