@@ -182,9 +182,21 @@ FILE_SYSTEMS = {
 }  # fmt: skip
 
 
+#: Where a runtime may insist on having them.
+AT = {"proc": "/proc", "sysfs": "/sys"}
+
+
 def file_systems(workshop: Workshop) -> Trials:
-    trials = {name: trial(name, name, options, type=name) for name, options in FILE_SYSTEMS.items()}
-    return Trials(workshop, trials, lambda of: config.add_namespace(of, "network"))
+    trials = {}
+    for name, options in FILE_SYSTEMS.items():
+        trials[name] = trial(name, "of-the-config", options, type=name)
+        trials[name].entries[0]["destination"] = AT.get(name, place(name))
+
+    def change(of: config.Config) -> None:
+        of["mounts"].clear()
+        config.add_namespace(of, "network")
+
+    return Trials(workshop, trials, change)
 
 
 @decides("config.posix-platform-mounts.type")
@@ -192,7 +204,8 @@ def file_systems(workshop: Workshop) -> Trials:
     "type", [pytest.param(name, marks=[needs("mqueue")] if name == "mqueue" else []) for name in FILE_SYSTEMS]
 )
 def test_the_file_system_of_the_type_is_mounted(shared: Shared, type: str) -> None:
-    assert shared(file_systems).mount(type).type == type
+    mount = shared(file_systems)[type].mount(AT.get(type, place(type)))
+    assert (mount.type, mount.source) == (type, "of-the-config")
 
 
 @decides("config.posix-platform-mounts.type")
