@@ -80,6 +80,15 @@ def named(word: str) -> set[Path]:
     return found
 
 
+def members(path: Path) -> list[int]:
+    """The processes in a cgroup and below it."""
+    found: list[int] = []
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            found += map(int, Path(folder, "cgroup.procs").read_text().split())
+    return [pid for pid in found if pid]
+
+
 def remove(path: Path) -> None:
     """Remove a cgroup and those below it, as far as nothing is in them."""
     for folder, _, _ in os.walk(path, topdown=False):

@@ -55,6 +55,22 @@ def marked(cookie: str) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
+def mentioning(token: str) -> list[int]:
+    """The live processes with ``token`` in their environment or their arguments.
+
+    A runtime's own processes may have a new environment, but they are told where the container's state or bundle is.
+    """
+    needle = token.encode()
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and any(
+                needle in Path("/proc", name, file).read_bytes() for file in ("environ", "cmdline")
+            ):
+                found.append(int(name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
 def describe(pid: int) -> str:
     """``12 (name: its arguments)``."""
     try:

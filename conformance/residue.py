@@ -32,7 +32,7 @@ def below(folder: Path) -> list[str]:
 
 def left(token: str, folder: Path, root: Path, containers: Iterable[Container]) -> list[str]:
     """One line for each thing that is there although every container should be gone."""
-    found = [f"process {processes.describe(pid)}" for pid in processes.marked(token)]
+    found = [f"process {processes.describe(pid)}" for pid in processes.mentioning(token)]
     for container in containers:
         if container.watched is not None and not container.watched.wait(0):
             line = f"process {processes.describe(container.pid)}"
@@ -57,13 +57,14 @@ def wait(token: str, folder: Path, root: Path, containers: list[Container], pati
 
 def clear(token: str, folder: Path, containers: Iterable[Container]) -> None:
     """Take away by force what a runtime left, so that the next test and the machine do not suffer from it."""
-    pids = processes.marked(token)
+    pids = processes.mentioning(token)
     groups = cgroup.named(token)
     for container in containers:
         groups |= container.cgroups
         if container.watched is not None:
             container.watched.kill()
             container.watched.wait(processes.PATIENCE)
+    pids += [pid for group in groups if token in group.name for pid in cgroup.members(group)]
     processes.kill(pids)
     deadline = time.monotonic() + processes.PATIENCE
     while any(processes.alive(pid) for pid in pids) and time.monotonic() < deadline:
