@@ -1,4 +1,4 @@
-"""Volumes of every kind, and secrets, under podman, as with runc.
+"""Volumes of every kind under podman, as with runc.
 
 Each test runs one podman command with runc first and with the runtime under test next; `same` fails on
 any difference that tests/callers/differences.py does not list.  What the test asserts beyond that is
@@ -263,52 +263,3 @@ def test_what_is_written_over_an_overlay_rootfs_goes_with_the_container(podman: 
     options = ["--net=none", "--hostname=box", "-e=PATH=/bin", "--rootfs", f"{rootfs}:O"]
     assert podman.same(*options, "/bin/sh", "-c", "echo new >/srv/new && cat /srv/new").out == "new\n"
     assert not (rootfs / "srv/new").exists()
-
-
-# Secrets
-
-
-@pytest.fixture
-def secret(podman: Podman, tmp_path: Path) -> Iterator[str]:
-    name = unique()
-    (tmp_path / "secret").write_text("the word")
-    done = podman.do(podman.runtime, "secret", "create", name, f"{tmp_path}/secret")
-    assert done.returncode == 0, done.stderr.decode()
-    yield name
-    podman.do(podman.runtime, "secret", "rm", name)
-
-
-@pytest.mark.parametrize(
-    ("options", "place", "said"),
-    [
-        ("", "/run/secrets/{name}", "444 0:0"),
-        (",target=word", "/run/secrets/word", "444 0:0"),
-        (",target=/etc/word,uid=1000,gid=50,mode=0400", "/etc/word", "400 1000:50"),
-    ],
-)
-@pytest.mark.parametrize("mapped", [(), MAPPED], ids=["", "mapped"])
-def test_a_secret_is_a_file(
-    podman: Podman, secret: str, options: str, place: str, said: str, mapped: tuple[str, ...]
-) -> None:
-    path = place.format(name=secret)
-    seen = podman.same(
-        "--net=none", *mapped, f"--secret={secret}{options}", *sh(f"cat {path}; stat -c ' %a %u:%g' {path}")
-    )
-    assert seen.out == f"the word {said}\n"
-
-
-def test_a_secret_is_a_variable(podman: Podman, secret: str) -> None:
-    for target, name in (("", secret), (",target=WORD", "WORD")):
-        for runtime in (podman.reference, podman.runtime):
-            seen = podman.run(
-                runtime, "--net=none", f"--secret={secret},type=env{target}", IMAGE, "/bin/busybox", "env"
-            )
-            assert f"{name}=the word" in seen.out.splitlines()
-
-
-def test_exec_sees_a_secret(podman: Podman, secret: str) -> None:
-    for runtime in (podman.reference, podman.runtime):
-        options = ["--net=none", f"--secret={secret}", f"--secret={secret},type=env,target=WORD"]
-        with running(podman, runtime, unique(), *options, *SLEEP) as container:
-            seen = container.do("exec", "NAME", "/bin/sh", "-c", f"echo $WORD; cat /run/secrets/{secret}")
-            assert seen.out == "the word\nthe word"
