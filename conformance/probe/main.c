@@ -9,7 +9,8 @@
  *   abort                        SIGABRT, even for the first process of a pid namespace
  *   write PATH TEXT              the text is added to the file, which is made if need be
  *   write-pid PATH               its own pid is added to the file
- *   links-of-state STATE PATH    "NAME TARGET" lines to PATH: namespaces, exe and root of the pid in the file STATE
+ *   links-of-state STATE PATH    "NAME TARGET" lines to PATH: namespaces, exe and root of the pid in the file STATE,
+ *                                and "old-root yes" where STATE is below that process's root as well
  *   spawn                        a child that sleeps for good, with "spawned PID"
  *   drain                        reads standard input to its end
  *   copy PATH                    standard input is added to the file
@@ -135,6 +136,10 @@ static void links_of_state(const char *state, const char *path)
 		int written = snprintf(line, sizeof line, "%s %s\n", name, target);
 		append(path, line, (size_t)written);
 	}
+	/* Before the new root is entered, the state is below the old one. */
+	snprintf(target, sizeof target, "/proc/%d/root%s", pid, state);
+	int written = snprintf(line, sizeof line, "old-root %s\n", access(target, F_OK) ? "no" : "yes");
+	append(path, line, (size_t)written);
 }
 
 static void spawn(void)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import config, processes
+from conformance import config, network, processes
 from conformance.bundle import tree
-from conformance.marks import decides, needs
+from conformance.marks import decides, needs, optional
+from conformance.namespaces import Holder, inside
 
 if TYPE_CHECKING:
     from conformance.runtime import Runtime
@@ -170,6 +171,21 @@ def test_a_create_that_fails_leaves_nothing(workshop: Workshop, container: Maker
     box.gone()
     box.bundle.config = good
     box.create()
+
+
+@needs("root", "veth")
+@optional("linux.netDevices")
+@decides("runtime.errors.create-leaves-network-devices")
+def test_a_create_that_fails_gives_network_devices_back(workshop: Workshop, container: Maker) -> None:
+    """It fails late, by a hook; the runtime runs in a network namespace of the test's own."""
+    box = container()
+    config.add_namespace(box.config, "network")
+    box.config["linux"]["netDevices"] = {"moves": {"name": "renamed"}}
+    config.add_hook(box.config, "createContainer", workshop.host_probe(), "probe", "drain", "+", "exit", "1")
+    with Holder("network") as holder, inside(holder.path("network"), "network"):
+        network.veth("moves", "stays")
+        box.create(expect="error")
+        assert network.devices().keys() & {"moves", "stays", "renamed"} == {"moves", "stays"}
 
 
 @decides("runtime.operations.create")

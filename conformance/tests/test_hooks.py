@@ -204,6 +204,18 @@ def test_hooks_of_create_run_when_the_namespaces_are_there(workshop: Workshop, c
         assert links[name] != os.readlink(f"/proc/self/ns/{name}"), name
 
 
+@each_kind("before-pivot", "prestart", "createRuntime")
+def test_hooks_of_create_run_before_the_root_is_changed(workshop: Workshop, container: Maker, kind: str) -> None:
+    """The container's process still sees a file of the host by its path."""
+    box = container()
+    marks = Marks(workshop, box)
+    state = marks.place(kind, f"state-{kind}")
+    marks.hook(kind, "copy", state, "+", "links-of-state", state, marks.place(kind, "links"))
+    box.create()
+    assert marks.links()["old-root"] == "yes"
+    assert not os.path.exists(f"/proc/{box.pid}/root{state}")
+
+
 @decides("config.createcontainer-hooks.after-mounts", "config.createcontainer-hooks.before-pivot")
 def test_createcontainer_hooks_run_between_the_mounts_and_the_new_root(workshop: Workshop, container: Maker) -> None:
     box = container()
