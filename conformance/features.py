@@ -30,6 +30,23 @@ def document(installed: Installed) -> dict[str, Any] | None:
     return found
 
 
+def told(installed: Installed) -> dict[str, Any]:
+    """The document.  Raises Unsupported where there is none, and Broken."""
+    found = document(installed)
+    if found is None:
+        raise Unsupported("there is no verb features")
+    return found
+
+
+def listed(found: dict[str, Any], path: str) -> list[str]:
+    """The list at ``linux.namespaces``.  Raises Unsupported where nothing is listed."""
+    place = lookup(found, path)
+    if not place:
+        raise Unsupported(f"features: {path} is {place!r}")
+    assert isinstance(place, list)
+    return place
+
+
 def lookup(found: dict[str, Any], path: str) -> Any:
     """The value at ``linux.namespaces``, None when a part is absent."""
     place: Any = found

@@ -10,7 +10,6 @@ import pytest
 from conformance import caller, features, semver
 from conformance.hooking import KINDS, Marks
 from conformance.marks import decides, needs
-from conformance.verdict import Unsupported
 
 if TYPE_CHECKING:
     from conformance.installed import Installed
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def told(installed: Installed, workshop: Workshop) -> dict[str, Any]:
     """The document; unsupported where the runtime has none."""
-    found = features.document(installed)
-    if found is None:
-        raise Unsupported("there is no verb features")
+    found = features.told(installed)
     workshop.evidence.note("features", json.dumps(found))
     return found
 

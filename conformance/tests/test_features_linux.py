@@ -12,7 +12,6 @@ from conformance import cgroup, config, features
 from conformance.marks import decides, needs
 from conformance.refusal import refused_singly
 from conformance.seen import CAPABILITIES
-from conformance.verdict import Unsupported
 
 if TYPE_CHECKING:
     from conformance.config import Config
@@ -22,19 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def told(installed: Installed) -> dict[str, Any]:
-    """What it says of Linux; unsupported where it says nothing."""
-    found = (features.document(installed) or {}).get("linux")
-    if not isinstance(found, dict):
-        raise Unsupported("there is no verb features, or it has no object linux")
-    return found
-
-
-def listed(told: dict[str, Any], path: str) -> list[str]:
-    found = features.lookup(told, path)
-    if not found:
-        raise Unsupported(f"features: linux.{path} is {found!r}")
-    assert isinstance(found, list)
-    return found
+    return features.told(installed)
 
 
 @needs("root")
@@ -47,14 +34,14 @@ def test_every_type_of_namespace_is_recognized(told: dict[str, Any], workshop: W
         else:
             config.add_namespace(made, kind)
 
-    assert refused_singly(workshop, listed(told, "namespaces"), apply) == []
+    assert refused_singly(workshop, features.listed(told, "linux.namespaces"), apply) == []
 
 
 @decides("features-linux.capabilities.recognized")
 def test_every_capability_is_recognized(told: dict[str, Any], container: Maker) -> None:
     bits = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd:")]
     own = {name for number, name in enumerate(CAPABILITIES) if int(bits[0].split()[1], 16) >> number & 1}
-    names = [name for name in listed(told, "capabilities") if name in own]
+    names = [name for name in features.listed(told, "linux.capabilities") if name in own]
     box = container("report")
     box.config["process"]["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), names)
     box.run()
@@ -70,7 +57,7 @@ def test_every_capability_is_recognized(told: dict[str, Any], container: Maker) 
 )
 @needs("controller-pids")
 def test_a_limit_is_in_force_if_cgroups_are_supported(told: dict[str, Any], container: Maker, version: int) -> None:
-    value = features.lookup(told, f"cgroup.v{version}")
+    value = features.lookup(told, f"linux.cgroup.v{version}")
     assert value in (True, False)
     box = container()
     config.set_path(box.config, "linux.resources.pids.limit", 77)
@@ -93,7 +80,7 @@ def filtered(made: Config, *rules: dict[str, Any], **more: Any) -> None:
 @needs("seccomp")
 @decides("features-linux.seccomp.enabled")
 def test_a_filter_is_in_force_if_seccomp_is_supported(told: dict[str, Any], container: Maker) -> None:
-    value = features.lookup(told, "seccomp.enabled")
+    value = features.lookup(told, "linux.seccomp.enabled")
     assert value in (True, False)
     box = container("report")
     filtered(box.config, rule("SCMP_ACT_ERRNO"))
@@ -108,7 +95,11 @@ def test_a_filter_is_in_force_if_seccomp_is_supported(told: dict[str, Any], cont
 @decides("features-linux.seccomp.actions")
 def test_every_action_is_recognized(told: dict[str, Any], workshop: Workshop) -> None:
     """SCMP_ACT_NOTIFY needs somebody who listens, and has tests of its own."""
-    actions = [each for each in listed(told, "seccomp.actions") if each not in ("SCMP_ACT_NOTIFY", "SCMP_ACT_ALLOW")]
+    actions = [
+        each
+        for each in features.listed(told, "linux.seccomp.actions")
+        if each not in ("SCMP_ACT_NOTIFY", "SCMP_ACT_ALLOW")
+    ]
     assert refused_singly(workshop, actions, lambda made, each: filtered(made, rule(each))) == []
 
 
@@ -118,7 +109,7 @@ def test_every_operator_is_recognized(told: dict[str, Any], workshop: Workshop) 
     def apply(made: Config, operator: str) -> None:
         filtered(made, rule("SCMP_ACT_ERRNO", {"index": 0, "value": 7, "valueTwo": 3, "op": operator}))
 
-    assert refused_singly(workshop, listed(told, "seccomp.operators"), apply) == []
+    assert refused_singly(workshop, features.listed(told, "linux.seccomp.operators"), apply) == []
 
 
 #: Machine -> the architectures whose programs it may run; a library of the runtime may be too old for others.
@@ -132,7 +123,7 @@ RUNS = {
 @decides("features-linux.seccomp.archs")
 @pytest.mark.skipif(platform.machine() not in RUNS, reason="the architectures of this machine are not known here")
 def test_every_architecture_that_runs_here_is_recognized(told: dict[str, Any], workshop: Workshop) -> None:
-    archs = [each for each in listed(told, "seccomp.archs") if each in RUNS[platform.machine()]]
+    archs = [each for each in features.listed(told, "linux.seccomp.archs") if each in RUNS[platform.machine()]]
     assert archs
     apply = lambda made, each: filtered(made, rule("SCMP_ACT_ERRNO"), architectures=[each])  # noqa: E731
     assert refused_singly(workshop, archs, apply) == []
@@ -142,11 +133,17 @@ def test_every_architecture_that_runs_here_is_recognized(told: dict[str, Any], w
 @decides("features-linux.seccomp.known-flags", "features-linux.seccomp.supported-flags")
 def test_every_flag_that_works_here_is_recognized(told: dict[str, Any], workshop: Workshop) -> None:
     """The kernel wants a listener for one of them."""
-    flags = [each for each in listed(told, "seccomp.supportedFlags") if not each.endswith("WAIT_KILLABLE_RECV")]
+    flags = [
+        each
+        for each in features.listed(told, "linux.seccomp.supportedFlags")
+        if not each.endswith("WAIT_KILLABLE_RECV")
+    ]
     apply = lambda made, each: filtered(made, rule("SCMP_ACT_ERRNO"), flags=[each])  # noqa: E731
     assert refused_singly(workshop, flags, apply) == []
 
 
 @decides("features-linux.seccomp.supported-flags-known")
 def test_every_flag_that_works_here_is_known(told: dict[str, Any]) -> None:
-    assert set(listed(told, "seccomp.supportedFlags")) <= set(listed(told, "seccomp.knownFlags"))
+    assert set(features.listed(told, "linux.seccomp.supportedFlags")) <= set(
+        features.listed(told, "linux.seccomp.knownFlags")
+    )
