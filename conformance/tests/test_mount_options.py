@@ -15,7 +15,7 @@ from conformance.marks import decides, needs, optional
 from conformance.trials import Trials, place, trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from pathlib import Path
 
     from conformance.shared import Shared
@@ -55,15 +55,19 @@ TMPFS = {
 #: On a bind mount, whose file system is as it was.
 BIND = ("noatime", "nodev", "nodiratime", "noexec", "nosuid", "nosymfollow", "ro")
 
+#: What a user namespace's root cannot change of a mount that comes from outside (mount_namespaces(7)).
+LOCKED = frozenset({"noatime", "nodiratime", "strictatime"})
+
 #: What a runtime should implement, and need not.
 OPTIONAL = frozenset({"nosymfollow", "symfollow"})
 
 
-def each(names: Iterable[str]) -> pytest.MarkDecorator:
-    """A parameter ``option`` that decides the statement of its name."""
+def each(names: Iterable[str], of_root: Container[str] = ()) -> pytest.MarkDecorator:
+    """A parameter ``option`` that decides the statement of its name; those in ``of_root`` need root."""
 
     def marks(name: str) -> list[pytest.MarkDecorator]:
         wanted = [optional("mountOptions", name)] if name in OPTIONAL else []
+        wanted += [needs("root")] if name in of_root else []
         return [decides(f"config.linux-mount-options.{name}"), *wanted]
 
     return pytest.mark.parametrize("option", [pytest.param(name, marks=marks(name)) for name in names])
@@ -101,7 +105,7 @@ def on_bind(workshop: Workshop) -> Trials:
     return Trials(workshop, {**trials, "none": trial("none", here, "bind")})
 
 
-@each(BIND)
+@each(BIND, of_root=LOCKED)
 def test_a_bind_mount_has_the_option(shared: Shared, option: str) -> None:
     trials = shared(on_bind)
     assert option in trials.mount(option).options
@@ -181,7 +185,7 @@ def readings(workshop: Workshop) -> tuple[Trials, dict[str, tuple[float, float]]
     return made, {name: (before[name], (folders[name] / "note").stat().st_atime) for name in READING}
 
 
-@each(READING)
+@each(READING, of_root=LOCKED)
 def test_reading_changes_the_time_of_access_or_not(shared: Shared, option: str) -> None:
     trials, times = shared(readings)
     assert trials[option].file(f"{place(option)}/note") == "of the host"
