@@ -368,7 +368,7 @@ def test_podman_stops_a_container_and_lets_it_go_on(runtime_name: str, tmp_path:
         engine("container", "restore", name)
         until(lambda: len(numbers()) > len(before) + 3, lambda: "more numbers")
         assert numbers() == list(range(1, len(numbers()) + 1))
-        assert engine("exec", name, "sh", "-c", "cat /proc/1/comm; ls /data").stdout.split()[0] == "sh"
+        assert engine("exec", name, "sh", "-c", "busybox cat /proc/1/comm; busybox ls /data").stdout.split()[0] == "sh"
         engine("stop", name)
         assert engine("wait", name).stdout == "7\n"
     finally:
