@@ -27,14 +27,17 @@ def told(installed: Installed, workshop: Workshop) -> dict[str, Any]:
 
 @decides("features.features-structure.json")
 def test_features_are_one_object(told: dict[str, Any], runtime: Runtime) -> None:
-    assert json.loads(runtime.features().succeeded().stdout) == told
+    again = json.loads(runtime.features().succeeded().stdout)
+    assert isinstance(again, dict)
+    assert again.keys() == told.keys()
 
 
 @needs("root")
 @decides("features.features-structure.host")
 def test_features_are_the_same_for_another_user(told: dict[str, Any], runtime: Runtime) -> None:
+    own = runtime.features().succeeded()
     runtime.prefix = ["env", "-i", *caller.command(user=65534)]
-    assert json.loads(runtime.features().succeeded().stdout) == told
+    assert json.loads(runtime.features().succeeded().stdout) == json.loads(own.stdout)
 
 
 @pytest.mark.parametrize(
