@@ -115,11 +115,13 @@ def installed(request: pytest.FixtureRequest) -> Installed:
 
 
 @pytest.fixture
-def workshop(installed: Installed, request: pytest.FixtureRequest) -> Workshop:
+def workshop(installed: Installed, request: pytest.FixtureRequest) -> Iterator[Workshop]:
     """Where the test works; cleared up, and looked at for residue, when its body has ended."""
     made = Workshop(installed, deadline=request.config.stash[options.KEY].deadline)
     request.node.stash[WORKSHOP] = made
-    return made
+    yield made
+    if made.folder.exists():  # another fixture has skipped the test, or failed
+        made.close()
 
 
 @pytest.fixture
