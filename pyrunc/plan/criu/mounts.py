@@ -31,7 +31,7 @@ def is_bind(mount: Mount) -> bool:
 
 def binds(spec: Spec, bundle: str) -> dict[str, str]:
     """Destination, as the config has it without detours -> absolute source; a later one at the same place counts."""
-    found = {}
+    found: dict[str, str] = {}
     for mount in spec.get("mounts") or ():
         destination = normal(mount["destination"])
         found.pop(destination, None)
@@ -109,7 +109,7 @@ def has_namespace(spec: Spec, type: str) -> bool:
 
 
 def _cgroup_sources(spec: Spec, cgroups: Mapping[str, str], tops: Mapping[str, str]) -> dict[str, str]:
-    """What plan.cgroup_mounts binds where there is no cgroup namespace: on v1 a directory for each hierarchy."""
+    """What plan.cgroup_mounts shows where there is no cgroup namespace: on v1 a directory for each hierarchy."""
     found = {}
     for mount in spec.get("mounts") or ():
         if mount.get("type") != "cgroup" or is_bind(mount):
@@ -117,7 +117,7 @@ def _cgroup_sources(spec: Spec, cgroups: Mapping[str, str], tops: Mapping[str, s
         destination = normal(mount["destination"])
         for controller, top in tops.items():
             if list(tops) == [""]:
-                found[destination] = cgroups.get("") or top
+                found[destination] = (has_namespace(spec, "user") and cgroups.get("")) or top
             elif controller:
                 found[f"{destination}/{top.rpartition('/')[2]}"] = cgroups.get(controller) or top
     return found

@@ -77,7 +77,7 @@ def test_at_the_restore_the_config_says_where_external_mounts_are_from() -> None
         "/var/run/name": "/b/name",
         "/run/name": "/b/name",
         "/data/below": "/srv/other/below",
-        "/sys/fs/cgroup": "/sys/fs/cgroup/box",
+        "/sys/fs/cgroup": "/sys/fs/cgroup",
     }
 
 
