@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from pyrunc.errors import HostError
+from pyrunc.errors import HostError, PyruncError
 from pyrunc.host import failure, files
 from pyrunc.host.cgroups import making
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.host.cgroups.restoring import Found
+    from pyrunc.host.netdev import Moved
     from pyrunc.host.systemd.units import Property
     from pyrunc.plan.facts import Unit
     from pyrunc.plan.ops import Op
@@ -30,10 +31,21 @@ class Context:
     ``pid`` is the container's first process as the runtime sees it, 0 before it exists; ``state_json``
     gives the OCI state for hooks at the moment of the call; ``warn`` takes a text for the user.  ``cloner`` is the
     process that will clone it, ``unit`` the one of systemd that is the container's, ``properties`` are those that it is
-    to have.  ``found`` are the cgroups that were there before, where there are such.
+    to have.  ``found`` are the cgroups that were there before, where there are such.  ``moved`` are network devices.
     """
 
-    __slots__ = ("bundle", "cloner", "created_cgroups", "found", "pid", "properties", "state_json", "unit", "warn")
+    __slots__ = (
+        "bundle",
+        "cloner",
+        "created_cgroups",
+        "found",
+        "moved",
+        "pid",
+        "properties",
+        "state_json",
+        "unit",
+        "warn",
+    )
 
     def __init__(self, state_json: Callable[[], str], bundle: str, warn: Callable[[str], None]) -> None:
         self.pid = 0
@@ -42,6 +54,7 @@ class Context:
         self.warn = warn
         self.created_cgroups: list[str] = []
         self.found: Found | None = None
+        self.moved: list[Moved] = []
         self.cloner = 0
         self.unit: Unit | None = None
         self.properties: list[Property] = []
@@ -56,7 +69,7 @@ def execute(op: Op, context: Context) -> None:
 
 def undo(context: Context) -> list[str]:
     """Take back what ops have made outside of the container; returns what could not be, as texts."""
-    failures = []
+    failures = _devices_back(context)
     if context.unit:
         from pyrunc.host.systemd import units
 
@@ -66,6 +79,27 @@ def undo(context: Context) -> list[str]:
             failures.append(str(error))
     failures += making.undo(context.created_cgroups)
     return failures + (context.found.put_back() if context.found else [])
+
+
+def settle(context: Context) -> None:
+    """There is a container: what ops have made stays."""
+    while context.moved:
+        context.moved.pop().close()
+
+
+def _devices_back(context: Context) -> list[str]:
+    failures = []
+    while context.moved:
+        from pyrunc.host import netdev
+
+        device = context.moved.pop()
+        try:
+            netdev.give_back(device)
+        except PyruncError as error:
+            failures.append(str(error))
+        finally:
+            device.close()
+    return failures
 
 
 def _make_directory(op: Op, _: Context) -> None:
@@ -197,7 +231,7 @@ def _move_net_device(op: Op, context: Context) -> None:
     from pyrunc.host import netdev
 
     args: Any = op.args
-    netdev.move(args[0], args[1], context.pid, op.where)
+    netdev.move(args[0], args[1], context.pid, op.where, context.moved)
 
 
 def _runtime_hook(op: Op, context: Context) -> None:

@@ -123,6 +123,7 @@ class Creation:
                 posix.close(held)
             self.state["status"] = machine.CREATED
             self.record.save(self.state)
+            execute.settle(context)
         except BaseException as error:
             # Not what another container has, whose id is asked for again; a sandbox's is its own.
             if self.record.locked or (self.options.hold and not isinstance(error, PyruncError)):

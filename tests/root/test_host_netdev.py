@@ -48,10 +48,16 @@ def device() -> Iterator[str]:
     subprocess.run(["ip", "link", "delete", f"{name}p"], stderr=subprocess.DEVNULL, check=False)
 
 
-def move(name: str, rename: str, pid: int) -> None:
+def moving(name: str, rename: str, pid: int) -> execute.Context:
+    """Move it; the context can take it back."""
     context = execute.Context(lambda: "{}", "/", print)
     context.pid = pid
     execute.execute(Op("move_net_device", (name, rename), f"linux.netDevices.{name}"), context)
+    return context
+
+
+def move(name: str, rename: str, pid: int) -> None:
+    execute.settle(moving(name, rename, pid))
 
 
 def addresses(name: str, pid: int) -> list[tuple[str, int, str]]:
@@ -88,6 +94,28 @@ def test_a_template_is_the_first_name_that_is_free(device: str, holder: int) -> 
     assert not os.path.exists(f"/sys/class/net/{device}")
 
 
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_device_of_a_creation_that_fails_comes_back_as_it_was(state: str, device: str, holder: int) -> None:
+    """Though the process has ended, whose namespace would have taken it along."""
+    ip("address", "add", "198.51.100.7/24", "broadcast", "198.51.100.255", "dev", device)
+    ip("link", "set", device, state)
+    context = moving(device, "eth%d", holder)
+    os.kill(holder, 9)
+    os.waitid(os.P_PID, holder, os.WEXITED | os.WNOWAIT)
+    assert execute.undo(context) == []
+    assert addresses(device, os.getpid()) == [("198.51.100.7", 24, "global")]
+    (link,) = json.loads(ip("-j", "link", "show", "dev", device))
+    assert ("UP" in link["flags"]) == (state == "up")
+    assert context.moved == []
+
+
+def test_a_device_that_is_gone_cannot_come_back_and_is_named(device: str, holder: int) -> None:
+    context = moving(device, "", holder)
+    ip("link", "delete", f"{device}p")
+    (said,) = execute.undo(context)
+    assert said == f"linux.netDevices.{device}: move network device {device} back: no such device"
+
+
 def test_an_absent_device_is_named(holder: int) -> None:
     with pytest.raises(OpFailed) as caught:
         move("nosuchdev0", "", holder)
@@ -115,4 +143,4 @@ def test_a_process_that_is_gone_is_an_error(device: str) -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     with pytest.raises(OpFailed, match=r"netlink socket in the network namespace of \d+: no such file"):
-        netdev.move(device, "", child.pid, "linux.netDevices")
+        netdev.move(device, "", child.pid, "linux.netDevices", [])
