@@ -89,6 +89,13 @@ def _veth() -> str:
     return _can(code + "network.veth('a', 'b')", "there are no veth devices")()
 
 
+def _swap_accounting() -> str:
+    if cgroup.version() == 2:
+        return _file("/proc/swaps")()
+    there = "memory" in cgroup.hierarchies()
+    return _file(str(cgroup.hierarchies()["memory"][0] / "memory.memsw.limit_in_bytes"))() if there else "no controller"
+
+
 def _i386() -> str:
     if platform.machine() != "x86_64":
         return "it is for x86-64"
@@ -137,7 +144,11 @@ PROBES: dict[str, Callable[[], str]] = {
     "ipv6": _file("/proc/sys/net/ipv6"),
     "known-calls": lambda: "" if NUMBERS else f"the suite knows no numbers of calls for {platform.machine()}",
     "idmapped-tmpfs": _kernel(6, 3),
+    "linux-5.14": _kernel(5, 14),
+    "linux-5.15": _kernel(5, 15),
+    "linux-5.16": _kernel(5, 16),
     "linux-5.19": _kernel(5, 19),
+    "swap-accounting": _swap_accounting,
     "mqueue": _file("/proc/sys/fs/mqueue"),
     "x86_64": lambda: "" if platform.machine() == "x86_64" else "it is for x86-64",
     "cap_sys_resource": _capability("CAP_SYS_RESOURCE", 24),
