@@ -9,6 +9,7 @@
  *   mkdir=PATH        the same for a directory
  *   remove=PATH       the same for removing a file or an empty directory
  *   mknod=PATH        the same for making the device 1:3
+ *   mknod-120=PATH    the same for a device that the kernel keeps for experiments, 120:7
  *   chown=PATH        the same for giving it to 1:1
  *   hold=BYTES        {"errno": 0} when as much memory can be written to
  *   execute=PATH      in a child: {"errno": …} of execve, or {"status": …} or {"signal": …} of the program
@@ -86,6 +87,11 @@ static void try_remove(const char *path)
 static void try_make_device(const char *path)
 {
 	answer(mknod(path, S_IFCHR | 0600, makedev(1, 3)) == 0);
+}
+
+static void try_make_spare_device(const char *path)
+{
+	answer(mknod(path, S_IFCHR | 0600, makedev(120, 7)) == 0);
 }
 
 static void try_directory(const char *path)
@@ -188,7 +194,7 @@ static const struct {
 	{"syscall-i386", try_i386},   {"put", try_put},          {"peek", try_peek},
 	{"pty", try_pty},             {"clock", try_clock},      {"bind", try_bind},
 	{"hostname", try_host_name},  {"domainname", try_domain_name}, {"mount", try_mount},
-	{"mount-bind", try_mount_bind},
+	{"mount-bind", try_mount_bind}, {"mknod-120", try_make_spare_device},
 };
 #define QUESTIONS (sizeof questions / sizeof *questions)
 
