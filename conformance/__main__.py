@@ -1,7 +1,7 @@
 """``python -m conformance --runtime PATH``: runs the suite and prints a report on standard output.
 
 Exit status 0: everything is as it should be.  1: something is not.  2: the command line is wrong, there is no probe, or
-no test fits.
+no test fits.  With ``--compare``, 1: something got worse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import options
+from conformance import compare, options
 from conformance.progress import Listing, Progress
 from conformance.report import FORMATS
 
@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--format", action="append", metavar="FORMAT[=FILE]", default=[],
         help=f"the report: {', '.join(FORMATS)}; to standard output or FILE; may be repeated (text)",
+    )  # fmt: skip
+    made.add_argument(
+        "--compare", nargs=2, metavar=("BEFORE.json", "AFTER.json"),
+        help="run nothing, and print what got better and worse between two runs, written by --format json=FILE",
     )  # fmt: skip
     made.add_argument("-k", dest="expression", metavar="EXPRESSION", help="only tests whose names fit, as with pytest")
     made.add_argument("-n", dest="workers", metavar="N", help="tests at the same time (one for each processor)")
@@ -76,9 +80,22 @@ def at_once(wanted: str | None) -> list[str]:
     return ["-n", count, "--dist", "worksteal"] if count not in ("0", "1") else ["-n", "0"]
 
 
+def compared(made: argparse.ArgumentParser, before: str, after: str) -> int:
+    try:
+        text, worse = compare.main(before, after)
+    except compare.Incomparable as error:
+        made.error(str(error))
+    sys.stdout.write(text)
+    return 1 if worse else 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     made = parser()
     given, rest = made.parse_known_args(arguments)
+    if given.compare:
+        if given.runtime or rest:
+            made.error("--compare takes two files, and runs no test")
+        return compared(made, *given.compare)
     words = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE), "-p", "conformance.plugin"]
     words += ["-p", "no:cacheprovider", *forwarded(given)]
     if given.expression:

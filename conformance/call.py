@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 #: How much of an output the messages and the evidence show.
 SHOWN = 4000
 
+#: And the evidence of a test that passed.
+BRIEF = 1000
 
-def shown(text: str) -> str:
+
+def shown(text: str, limit: int = SHOWN) -> str:
     """``text``, without its middle when it is long."""
-    if len(text) <= SHOWN:
+    if len(text) <= limit:
         return text
-    return f"{text[: SHOWN // 2]}\n… {len(text) - SHOWN} characters …\n{text[-SHOWN // 2 :]}"
+    return f"{text[: limit // 2]}\n… {len(text) - limit} characters …\n{text[-limit // 2 :]}"
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,12 @@ class Outcome:
             raise Failed(f"the command should fail: {self.told()}")
         return self
 
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self, limit: int = SHOWN) -> dict[str, Any]:
         return {
             "command": self.line,
             "status": self.status,
-            "stdout": shown(self.stdout),
-            "stderr": shown(self.stderr),
-            "seconds": round(self.seconds, 3),
+            "stdout": shown(self.stdout, limit),
+            "stderr": shown(self.stderr, limit),
         }
 
 

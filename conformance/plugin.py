@@ -242,7 +242,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         "reason": reason,
         "decides": decided(item),
         "about": (inspect.getdoc(getattr(item, "obj", None)) or "").partition("\n\n")[0],
-        "evidence": evidence.plain() if evidence else {},
+        "evidence": evidence.plain(brief=ended is Verdict.PASSED) if evidence else {},
     }
     # As a text, since not every string of a container survives the way from a worker.
     report.user_properties = [*report.user_properties, (PROPERTY, json.dumps(data))]

@@ -87,7 +87,8 @@ class Recorder:
                 "python": platform.python_version(),
             },
             runtimes=[
-                Tested(each.name, each.path, options.version(each), each.options) for each in self.settings.runtimes
+                Tested(each.name, each.path, options.version(each), each.options, each.root)
+                for each in self.settings.runtimes
             ],
             results=sorted(self.results.values(), key=lambda result: (result.runtime, result.node)),
             statements=described(statements.load()),

@@ -1,6 +1,7 @@
 """A run as data: which runtimes, each test's verdict with its evidence, and what follows for each statement.
 
-``dump`` and ``load`` are its JSON, which reports and comparisons are made of.
+``dump`` and ``load`` are its JSON, which reports and comparisons are made of.  There, what is evidence of several tests
+stands once: ``evidence`` is a list of configs, commands and notes, and those of a result are numbers of its entries.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from conformance.statements import Statement
 
 #: Of the JSON; one more when a reader of the old one would misunderstand the new one.
-FORMAT = 1
+FORMAT = 2
 
 
 class Unreadable(Exception):
@@ -27,12 +28,13 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Tested:
-    """A runtime that was tested; ``version`` is "" when it does not tell."""
+    """A runtime that was tested; ``version`` is "" when it does not tell, ``root`` names the option of its state."""
 
     name: str
     path: str
     version: str
     options: tuple[str, ...] = ()
+    root: str = "--root"
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def described(statements: Iterable[Statement]) -> list[dict[str, str]]:
 
 
 def dump(run: Run) -> str:
-    """A line of JSON; each runtime has its verdict on each statement that was tested."""
+    """Lines of JSON; each runtime has its verdict on each statement that was tested."""
     verdicts = {
         tested.name: {
             statement["id"]: verdict
@@ -96,27 +98,94 @@ def dump(run: Run) -> str:
         }
         for tested in run.runtimes
     }
-    head = {"format": FORMAT, "specification": SPECIFICATION}
-    return json.dumps({**head, **asdict(run), "verdicts": verdicts}, indent=1)
+    pool = Pool()
+    content = {"format": FORMAT, "specification": SPECIFICATION, **asdict(run), "verdicts": verdicts}
+    for result in content["results"]:
+        result["evidence"] = {
+            kind: [pool.number(entry) for entry in entries] for kind, entries in result["evidence"].items()
+        }
+    content["evidence"] = pool.entries
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {lines(value)}" for name, value in content.items()) + "\n}"
+
+
+def lines(value: object) -> str:
+    """JSON with a line for each entry of a list."""
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(json.dumps(each) for each in value) + "\n]"
+    return json.dumps(value)
+
+
+class Pool:
+    """Values that stand once, however often they are put in."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+        self.numbers: dict[str, int] = {}
+
+    def number(self, value: object) -> int:
+        key = json.dumps(value)
+        if key not in self.numbers:
+            self.numbers[key] = len(self.entries)
+            self.entries.append(value)
+        return self.numbers[key]
 
 
 def load(text: str) -> Run:
     """The run that ``dump`` wrote.  Raises Unreadable."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"it is no JSON: {error}") from error
     if not isinstance(content, dict) or "specification" not in content:
         raise Unreadable("it is no run of this suite")
     if content.get("format") != FORMAT:
         raise Unreadable(f"its format is {content.get('format')!r}, and this suite reads {FORMAT}")
     try:
-        runtimes = [Tested(**{**each, "options": tuple(each["options"])}) for each in content["runtimes"]]
-        results = [
-            Result(**{**each, "verdict": Verdict(each["verdict"]), "decides": tuple(each["decides"])})
-            for each in content["results"]
-        ]
-        plain = {name: content[name] for name in ("started", "seconds", "machine", "statements")}
-    except (KeyError, TypeError, ValueError) as error:
+        return Run(
+            started=of_kind(content["started"], str),
+            seconds=of_kind(content["seconds"], float | int),
+            machine={name: of_kind(value, str) for name, value in of_kind(content["machine"], dict).items()},
+            runtimes=[runtime(each) for each in content["runtimes"]],
+            results=[result(each, content["evidence"]) for each in content["results"]],
+            statements=[statement(each) for each in content["statements"]],
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise Unreadable(f"it is damaged: {error!r}") from error
-    return Run(**plain, runtimes=runtimes, results=results)
+
+
+def of_kind(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.40} is no {getattr(kind, '__name__', kind)}")
+    return value
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    return tuple(of_kind(value, str) for value in of_kind(values, list))
+
+
+def runtime(entry: Any) -> Tested:
+    plain = {name: of_kind(value, str) for name, value in of_kind(entry, dict).items() if name != "options"}
+    return Tested(**plain, options=texts(entry["options"]))
+
+
+def result(entry: Any, pool: list[Any]) -> Result:
+    others = ("verdict", "decides", "seconds", "evidence")
+    plain = {name: of_kind(value, str) for name, value in of_kind(entry, dict).items() if name not in others}
+    evidence = {
+        kind: [of_kind(pool[of_kind(number, int)], dict) for number in numbers]
+        for kind, numbers in of_kind(entry["evidence"], dict).items()
+    }
+    return Result(
+        **plain,
+        verdict=Verdict(entry["verdict"]),
+        decides=texts(entry["decides"]),
+        seconds=of_kind(entry["seconds"], float | int),
+        evidence=evidence,
+    )
+
+
+def statement(entry: Any) -> dict[str, str]:
+    found = {name: of_kind(value, str) for name, value in of_kind(entry, dict).items()}
+    for name in ("id", "section", "level", "says"):
+        _ = found[name]
+    return found

@@ -168,9 +168,10 @@ def test_options_are_for_all_runtimes_or_one() -> None:
 
 
 def test_a_run_is_read_as_it_was_written_and_nothing_else_is() -> None:
+    twice = {"commands": [{"command": "x"}] * 2}
     run = results.Run(
         "2026-01-01T00:00:00+00:00", 1.5, {"kernel": "6"}, [results.Tested("a", "/a", "1", ("--x",))],
-        [results.Result("t", "n", "a", Verdict.FAILED, "why", ("s",), "about", 0.5, {"commands": []})],
+        [results.Result("t", "n", "a", Verdict.FAILED, "why", ("s",), "about", 0.5, twice)],
         [{"id": "s", "section": "d#a", "level": "MUST", "says": "x"}],
     )  # fmt: skip
     assert results.load(results.dump(run)) == run

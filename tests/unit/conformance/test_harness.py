@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import installed, verdict
+from conformance import installed, results, verdict
+from conformance.call import BRIEF, SHOWN
+from conformance.evidence import Evidence
 from conformance.shared import Shelf
 from conformance.verdict import Broken, Failed, Unsupported, Verdict
 from tests.unit.conformance.fakes import fake
@@ -75,3 +77,34 @@ def several(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
 )
 def test_the_exception_is_the_verdict(error: BaseException | None, wanted: Verdict) -> None:
     assert verdict.of(error) is wanted
+
+
+def test_evidence_is_without_what_is_random_in_the_names_of_a_test() -> None:
+    seen = Evidence()
+    seen.config("/tmp/conformance-0f11f8f3-xyc_e09i/bundle1", {"args": ["conformance-0f11f8f3-2"]})
+    seen.note("a line", "conformance-0f11f8f3-xyc_e09i/state conformance-0f11f8f3-10.")
+    assert seen.plain() == {
+        "configs": [{"bundle": "/tmp/conformance/bundle1", "config": {"args": ["conformance-2"]}}],
+        "commands": [],
+        "notes": [{"what": "a line", "seen": "conformance/state conformance-10."}],
+    }
+
+
+def test_of_a_long_text_the_evidence_has_both_ends() -> None:
+    seen = Evidence()
+    seen.note("much", "begin" + "x" * SHOWN + "end")
+    for brief, limit in ((False, SHOWN), (True, BRIEF)):
+        (note,) = seen.plain(brief=brief)["notes"]
+        assert len(note["seen"]) < limit + 40
+        assert note["seen"].startswith("begin")
+        assert note["seen"].endswith("end")
+        assert f"… {SHOWN + 8 - limit} characters …" in note["seen"]
+
+
+def test_evidence_of_several_tests_is_written_once() -> None:
+    note = {"what": "a", "seen": "seen " * 100}
+    found = [results.Result(f"t{n}", f"t{n}", "a", Verdict.PASSED, evidence={"notes": [note, note]}) for n in range(9)]
+    run = results.Run("now", 1.0, {}, [results.Tested("a", "/a", "1")], found, [])
+    text = results.dump(run)
+    assert text.count(note["seen"]) == 1
+    assert results.load(text) == run
