@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import cgroup
+from conformance import cgroup, disks
 from conformance.seccomp import NUMBERS
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "linux-5.16": _kernel(5, 16),
     "linux-5.19": _kernel(5, 19),
     "swap-accounting": _swap_accounting,
+    "disk": lambda: "" if disks.numbers() else "there is no disk in /sys/block",
+    "two-disks": lambda: "" if len(disks.numbers()) > 1 else "there are no two disks in /sys/block",
     "mqueue": _file("/proc/sys/fs/mqueue"),
     "x86_64": lambda: "" if platform.machine() == "x86_64" else "it is for x86-64",
     "cap_sys_resource": _capability("CAP_SYS_RESOURCE", 24),
