@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from conformance.config import PROBE, add_hook, add_mount
+from conformance.state import State
+from conformance.verdict import Failed
 
 if TYPE_CHECKING:
     from conformance.container import Container
@@ -64,18 +66,31 @@ class Marks:
         log = self.host / "log"
         return log.read_text().splitlines() if log.exists() else []
 
-    def state(self, kind: str) -> dict[str, Any]:
-        """The state that ``keep_state`` kept."""
-        found = json.loads((self.host / f"state-{kind}").read_text())
-        assert isinstance(found, dict), found
-        return found
+    def written(self, name: str, what: str) -> str:
+        """What a hook has written to this file; Failed where it has not."""
+        try:
+            return (self.host / name).read_text(errors="surrogateescape")
+        except FileNotFoundError:
+            raise Failed(f"{what} did not run") from None
+
+    def state(self, kind: str) -> State:
+        """The state that ``keep_state`` kept; Failed where the hook did not run, or read something else."""
+        text = self.written(f"state-{kind}", f"the {kind} hook that keeps the state")
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise Failed(f"what the {kind} hook reads is no state: {text[:500]!r}")
+        return State(found)
 
     def links(self) -> dict[str, str]:
         """What the probe's ``links-of-state`` wrote to the file "links"."""
-        return dict(line.split(" ", 1) for line in (self.host / "links").read_text().splitlines())
+        text = self.written("links", "the hook that looks at the namespaces of the container")
+        return dict(line.split(" ", 1) for line in text.splitlines())
 
     def report(self, kind: str) -> dict[str, Any]:
         """What ``keep_report`` kept; see conformance/seen.py."""
-        found = json.loads((self.host / f"report-{kind}").read_text(errors="surrogateescape"))
+        found = json.loads(self.written(f"report-{kind}", f"the {kind} hook that reports"))
         assert isinstance(found, dict), found
         return found

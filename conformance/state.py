@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from conformance.call import shown
-from conformance.verdict import Broken
+from conformance.verdict import Broken, Failed
 
 if TYPE_CHECKING:
     from conformance.call import Outcome
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 STATUSES = frozenset({"creating", "created", "running", "stopped"})
 
 
-def parse(outcome: Outcome) -> dict[str, Any]:
+class State(dict[str, Any]):
+    """A state, or what a hook is told of it: a property that is looked for and is not there fails the test."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Failed(f"the state has no {name}: {shown(json.dumps(self))}")
+
+
+def parse(outcome: Outcome) -> State:
     """The state that a successful ``state`` printed.
 
     Only what every test relies on is looked at, an object with a status: each other field has a test of its own.
@@ -29,4 +36,4 @@ def parse(outcome: Outcome) -> dict[str, Any]:
         raise Broken(f"`{outcome.line}` prints no object: {shown(outcome.stdout)}")
     if not isinstance(state.get("status"), str):
         raise Broken(f"`{outcome.line}` prints an object without a status: {shown(outcome.stdout)}")
-    return state
+    return State(state)
