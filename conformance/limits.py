@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from conformance import cgroup, config, refusal
-from conformance.verdict import Failed
+from conformance.verdict import Broken, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,10 @@ class Files:
 
     def __init__(self, pid: int) -> None:
         self.texts: dict[Path, str] = {}
-        self.folders = cgroup.of(pid)
+        try:
+            self.folders = cgroup.of(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            raise Broken(f"the container's process {pid} is gone, before anyone looked at its cgroups") from None
         for folder in set(self.folders.values()):
             for file in folder.iterdir():
                 # Some files can only be written to, and some say that there is nothing to tell.

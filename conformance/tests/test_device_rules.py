@@ -74,12 +74,12 @@ ALLOWED = {
 
 #: Of a container that has everything but what these deny.
 DENYING = {
-    "deny": case([rule(False, "c", 120, 1)], {"c120:1": DENIED}),
+    "deny": case([rule(False, "c", 120, 1)], {"c120:1": DENIED, "c120:3": OPEN}),
     "type-c": case([rule(False, "c", 120, 2)], {"c120:2": DENIED, "b120:2": OPEN}),
     "type-b": case([rule(False, "b", 122)], {"b122:1": DENIED, "c122:1": OPEN}),
     "major": case([rule(False, "c", 123)], {"c123:1": DENIED, "c124:1": OPEN}),
     "minor": case([rule(False, "c", 120, 11)], {"c120:11": DENIED, "c120:12": OPEN}),
-    "minor-unset": case([rule(False, "c", 125)], {"c125:1": DENIED, "c125:2": DENIED}),
+    "minor-unset": case([rule(False, "c", 125)], {"c125:1": DENIED, "c125:2": DENIED, "c126:1": OPEN}),
     "access-read": case([rule(False, "c", 120, 21, "r")], {"c120:21": DENIED}, {"c120:21": OPEN}),
     "access-write": case([rule(False, "c", 120, 22, "w")], {"c120:22": OPEN}, {"c120:22": DENIED}),
 }
