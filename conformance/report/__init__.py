@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.report import json, junit, text
+from conformance.report import html, json, junit, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,4 +12,9 @@ if TYPE_CHECKING:
     from conformance.results import Run
 
 #: What --format and --report know.
-FORMATS: dict[str, Callable[[Run], str]] = {"text": text.render, "json": json.render, "junit": junit.render}
+FORMATS: dict[str, Callable[[Run], str]] = {
+    "text": text.render,
+    "json": json.render,
+    "junit": junit.render,
+    "html": html.render,
+}

@@ -32,7 +32,7 @@ ONE = "test_state.py::test_a_created_container"
         (["--runtime", "/bin/true", "--runtime", "/usr/bin/true"], "two runtimes are called true"),
         (["--runtime", "/bin/true", "--runtime-option", "runk:--debug"], "no runtime is called runk; there is true"),
         (["--runtime", "/bin/true", "--section", "config-solaris"], "no statement is in the section 'config-solaris'"),
-        (["--runtime", "/bin/true", "--format", "tap"], "there is no format 'tap'; there are text, json, junit"),
+        (["--runtime", "/bin/true", "--format", "tap"], "there is no format 'tap'; there are text, json, junit, html"),
         (["--runtime", "/bin/true", "--deadline", "0"], "it is a number of seconds above 0"),
         (["--runtime", "/bin/true", "-n", "0", "-k", "there_is_no_such_test"], "no test fits"),
     ],
@@ -49,7 +49,7 @@ def test_a_wrong_command_line_is_one_sentence(arguments: list[str], said: str) -
 def test_each_format_tells_of_each_verdict(tmp_path: Path) -> None:
     good = fake(tmp_path / "good")
     bad = fake(tmp_path / "bad", {"BEFORE_state": "exit 0"})
-    files = {name: tmp_path / f"run.{name}" for name in ("text", "json", "junit")}
+    files = {name: tmp_path / f"run.{name}" for name in ("text", "json", "junit", "html")}
     formats = [word for name, file in files.items() for word in ("--format", f"{name}={file}")]
     ran = conformance("--runtime", good, "--runtime", f"other={bad}", "-n", "2", *formats, ONE)
     assert (ran.status, ran.stdout, ran.stderr) == (1, "", "")
@@ -72,6 +72,9 @@ def test_each_format_tells_of_each_verdict(tmp_path: Path) -> None:
     failure = suites["other"].find("testcase/failure")
     assert failure is not None
     assert str(failure.get("message")).startswith("broken: other cannot live")
+    page = files["html"].read_text()
+    assert page.count("broken: runtime.state.status, other") == 1
+    assert "prints no JSON: nothing" in page
 
 
 def test_a_section_selects_what_decides_it(tmp_path: Path) -> None:
