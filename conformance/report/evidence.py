@@ -47,7 +47,7 @@ def article(
     parts = [
         element(
             "header",
-            element("h3", test, tabindex="-1"),
+            element("h3", test),
             element("a", "Close", class_="close", href=f"#{back}"),
         )
     ]
@@ -78,7 +78,8 @@ def of_runtime(result: Result, tested: Tested | None, id: str, *, separate: bool
     if tested is not None:
         parts.append(element("p", "To repeat it:"))
         parts.append(element("pre", repeat(result, tested)))
-    return element("section", *parts, id=id)
+    # The keyboard goes where the link leads.
+    return element("section", *parts, id=id, tabindex="-1")
 
 
 def config(configs: Sequence[dict[str, Any]]) -> list[Html]:

@@ -42,9 +42,7 @@ function panel() {
   return document.querySelector("article:target, article:has(:target)");
 }
 addEventListener("hashchange", () => {
-  const open = panel();
-  if (open) open.querySelector("h3").focus({ preventScroll: true });
-  else if (opener) opener.focus();
+  if (!panel() && opener) opener.focus({ preventScroll: true });
 });
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") panel()?.querySelector(".close").click();
