@@ -93,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = parser()
     given, rest = made.parse_known_args(arguments)
     if given.compare:
-        if given.runtime or rest:
-            made.error("--compare takes two files, and runs no test")
+        if rest or any(value != made.get_default(name) for name, value in vars(given).items() if name != "compare"):
+            made.error("--compare takes two files and nothing else: it runs no test")
         return compared(made, *given.compare)
     words = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE), "-p", "conformance.plugin"]
     words += ["-p", "no:cacheprovider", *forwarded(given)]

@@ -80,6 +80,8 @@ def test_the_wheel_has_what_runs_and_nothing_that_builds(wheel: Path) -> None:
         "conformance/__main__.py",
         "conformance/probe/main.c",
         "conformance/pytest.ini",
+        "conformance/report/page.css",
+        "conformance/report/page.js",
         "conformance/statements/config.toml",
         "conformance/tests/test_state.py",
     }

@@ -192,8 +192,11 @@ def test_a_file_that_is_no_run_is_one_sentence(
         assert said in last
 
 
-def test_it_runs_no_test(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "other", [["--runtime", "/bin/true"], ["--format", "json"], ["-k", "x"], ["test_kill.py"], ["--list"]], ids=" ".join
+)
+def test_it_runs_no_test(capsys: pytest.CaptureFixture[str], other: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["--compare", "a", "b", "--runtime", "/bin/true"])
+        main(["--compare", "a", "b", *other])
     assert ended.value.code == 2
-    assert "--compare takes two files, and runs no test" in capsys.readouterr().err
+    assert "--compare takes two files and nothing else: it runs no test" in capsys.readouterr().err
