@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import results
 from conformance.mutants.table import CONTROL, MUTANTS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from conformance.mutants.table import Mutant
-    from conformance.results import Run
+    from conformance.results import Result, Run
 
 HERE = Path(__file__).resolve().parents[2]
 
@@ -71,11 +71,22 @@ def run(runtime: Path, mutants: Sequence[Mutant]) -> Run:
         return results.load(report.read_text())
 
 
+def control(found: Run, mutant: Mutant) -> Result:
+    """How the mutant's test ended with the one that breaks nothing."""
+    return next(result for result in found.of(CONTROL.name) if result.test == mutant.test)
+
+
+def undecided(found: Run, mutant: Mutant) -> str:
+    """Why nobody can tell here whether the mutant is caught, "" when one can."""
+    before = control(found, mutant)
+    return before.reason if before.verdict in (Verdict.SKIPPED, Verdict.UNSUPPORTED) else ""
+
+
 def complaint(found: Run, mutant: Mutant) -> str:
     """What is wrong with the verdict on a mutant, "" for nothing."""
-    control = next(result for result in found.of(CONTROL.name) if result.test == mutant.test)
-    if control.verdict is not Verdict.PASSED:
-        return f"{mutant.test} is {control.verdict} with a runtime that breaks nothing: {control.reason}"
+    before = control(found, mutant)
+    if before.verdict is not Verdict.PASSED:
+        return f"{mutant.test} is {before.verdict} with a runtime that breaks nothing: {before.reason}"
     wanted = Verdict.BROKEN if mutant.broken else Verdict.FAILED
     verdict = found.verdict(mutant.name, mutant.breaks)
     reason = "".join(result.reason for result in found.deciding(mutant.name, mutant.breaks))
@@ -87,11 +98,19 @@ def complaint(found: Run, mutant: Mutant) -> str:
     return ""
 
 
-def prove(runtime: Path, mutants: Sequence[Mutant]) -> dict[str, str]:
-    """The names of the mutants that are not caught, each with the reason.  Raises NoProof."""
+class Proof(NamedTuple):
+    """Names of mutants, each with the reason."""
+
+    missed: dict[str, str]
+    undecided: dict[str, str]
+
+
+def prove(runtime: Path, mutants: Sequence[Mutant]) -> Proof:
+    """Which are not caught, and which this machine or runtime cannot tell of.  Raises NoProof."""
     found = run(runtime, mutants)
-    told = {mutant.name: complaint(found, mutant) for mutant in mutants}
-    return {name: reason for name, reason in told.items() if reason}
+    unknown = {mutant.name: reason for mutant in mutants if (reason := undecided(found, mutant))}
+    told = {mutant.name: complaint(found, mutant) for mutant in mutants if mutant.name not in unknown}
+    return Proof({name: reason for name, reason in told.items() if reason}, unknown)
 
 
 def chosen(names: Iterable[str]) -> list[Mutant]:
@@ -106,12 +125,13 @@ def main(words: Sequence[str]) -> int:
         if not words:
             raise NoProof("usage: python -m conformance.mutants.proof RUNTIME [NAME…]")
         mutants = chosen(words[1:])
-        missed = prove(Path(words[0]).resolve(), mutants)
+        missed, unknown = prove(Path(words[0]).resolve(), mutants)
     except NoProof as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    sys.stdout.writelines(f"{name}: it cannot be told here: {reason}\n" for name, reason in unknown.items())
     sys.stdout.writelines(f"{name}: {reason}\n" for name, reason in missed.items())
-    print(f"{len(mutants) - len(missed)} of {len(mutants)} mutants are caught")
+    print(f"{len(mutants) - len(missed) - len(unknown)} of {len(mutants)} mutants are caught")
     return 1 if missed else 0
 
 

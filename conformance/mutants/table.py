@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from conformance.mutants import answers, configs, hooks, verbs
+from conformance.mutants import answers, configs, hooks, resources, verbs
 from conformance.mutants.mutant import CONTROL, MUTANTS, Mutant
 
 __all__ = ["CONTROL", "MODULES", "MUTANTS", "Mutant"]
 
 #: Where they are from.
-MODULES = (answers, configs, hooks, verbs)
+MODULES = (answers, configs, hooks, resources, verbs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,4 +22,7 @@ GROUPS = [NAMES[first : first + GROUP] for first in range(0, len(NAMES), GROUP)]
 @pytest.mark.needs("root", "static")
 @pytest.mark.parametrize("names", GROUPS, ids=[group[0] for group in GROUPS])
 def test_every_mutant_is_caught(pyrunc: Path, names: list[str]) -> None:
-    assert prove(pyrunc, [MUTANTS[name] for name in names]) == {}
+    missed, undecided = prove(pyrunc, [MUTANTS[name] for name in names])
+    assert missed == {}
+    if undecided:
+        (pytest.fail if os.environ.get("PYRUNC_REQUIRE") == "all" else pytest.skip)(str(undecided))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conformance import expected, statements
+from conformance.mutants.table import MUTANTS
 from tests.unit.conformance.fakes import REPOSITORY, conformance
 
 PACKAGE = REPOSITORY / "conformance"
@@ -64,6 +65,11 @@ def test_a_deviation_is_of_a_test_that_there_is_and_a_statement_that_it_decides(
         assert name in listed
         assert each.statement in listed[name]
     assert len({each.test for each in deviations}) == len(deviations)
+
+
+def test_a_mutant_breaks_a_statement_that_its_test_decides(listed: dict[str, set[str]]) -> None:
+    wrong = [each.name for each in MUTANTS.values() if each.breaks not in listed.get(each.test.replace(" ", "_"), ())]
+    assert wrong == []
 
 
 def test_the_suite_imports_nothing_of_the_project() -> None:

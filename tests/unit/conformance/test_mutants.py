@@ -127,6 +127,13 @@ def test_a_test_that_fails_anyway_catches_nothing(one: Mutant) -> None:
     assert "a runtime that breaks nothing" in proof.complaint(found(one, "failed", control="failed"), one)
 
 
+@pytest.mark.parametrize("verdict", ["skipped", "unsupported"])
+def test_where_the_machine_lacks_something_nothing_can_be_told(one: Mutant, verdict: str) -> None:
+    run = found(one, verdict, control=verdict, reason="there is no such thing")
+    assert proof.undecided(run, one) == "there is no such thing"
+    assert proof.undecided(found(one, "failed"), one) == ""
+
+
 def test_a_config_that_is_refused_catches_nothing(one: Mutant) -> None:
     reason = "the command should succeed: `runtime create` exited 1"
     assert "does not take the config" in proof.complaint(found(one, "failed", reason=reason), one)
