@@ -11,7 +11,9 @@ FOLDER = Path("/sys/block")
 @cache
 def numbers() -> list[str]:
     """Of whole disks, "254:0", those first that have something on them."""
-    folders = sorted(FOLDER.iterdir(), key=lambda folder: (empty(folder), folder.name)) if FOLDER.is_dir() else []
+    # The paths of a disk with several have no number of their own.
+    folders = [file.parent for file in FOLDER.glob("*/dev")]
+    folders.sort(key=lambda folder: (empty(folder), folder.name))
     return [(folder / "dev").read_text().strip() for folder in folders]
 
 

@@ -39,7 +39,16 @@ def in_cgroup(workshop: Workshop, path: str) -> Container:
     box.config["linux"]["cgroupsPath"] = path
     for folder in {*(mounted for mounted, _ in cgroup.hierarchies().values()), *cgroup.of().values()}:
         workshop.held.callback(cgroup.remove, folder / path.strip("/").split("/")[0])
+    workshop.held.callback(sweep, box, workshop.token)
     return box
+
+
+def sweep(box: Container, token: str) -> None:
+    """What stays of a path that begins at a place of the runtime's choice."""
+    for path in box.cgroups:
+        for each in (path, *path.parents):
+            if token in each.name:
+                cgroup.remove(each)
 
 
 def made(workshop: Workshop, controller: str = CONTROLLER) -> Path:
