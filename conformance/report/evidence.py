@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from conformance.report.markup import Html, element, escape
+from conformance.report.markup import Html, element
 from conformance.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def of_runtime(result: Result, tested: Tested | None, id: str, *, separate: bool
         parts.append(element("pre", result.reason, class_="reason"))
     if separate:
         parts += config(result.evidence.get("configs", []))
-    commands = result.evidence.get("commands", [])
-    if commands:
-        parts.append(element("pre", *[command(each) for each in commands], class_="commands"))
+    parts += commands(result.evidence.get("commands", []))
     for note in result.evidence.get("notes", []):
         parts.append(element("p", str(note.get("what", "")), ":"))
         parts.append(folded(str(note.get("seen", ""))))
@@ -107,15 +105,28 @@ def pretty(value: Any, indent: str = "") -> str:
     return "\n".join([start, ",\n".join(lines), indent + end])
 
 
-def command(call: dict[str, Any]) -> Html:
+def commands(calls: Sequence[dict[str, Any]]) -> list[Html]:
     """As in a terminal: the command line, what it said, and the exit status unless it is 0."""
-    lines = element("b", f"$ {call.get('command', '')}") + "\n"
-    for stream in ("stdout", "stderr"):
-        if said := str(call.get(stream, "")).strip():
-            lines += escape(said) + "\n"
-    if call.get("status"):
-        lines += element("i", f"exit status {call['status']}") + "\n"
-    return Html(lines)
+    parts: list[Html] = []
+    lines: list[str] = []
+
+    def flush() -> None:
+        if lines:
+            parts.append(element("pre", *lines, class_="commands"))
+            lines.clear()
+
+    for call in calls:
+        lines += [element("b", f"$ {call.get('command', '')}"), "\n"]
+        for said in (str(call.get(stream, "")).strip() for stream in ("stdout", "stderr")):
+            if len(said) > FOLDED:
+                flush()
+                parts.append(folded(said))
+            elif said:
+                lines += [said, "\n"]
+        if call.get("status"):
+            lines += [element("i", f"exit status {call['status']}"), "\n"]
+    flush()
+    return parts
 
 
 def folded(text: str) -> Html:

@@ -202,6 +202,21 @@ def test_a_config_that_is_the_same_for_all_stands_once() -> None:
         assert len([each for each in article.all("details") if "config.json" in each.text]) == count
 
 
+def test_what_is_long_is_folded() -> None:
+    calls = [
+        {"command": "a", "status": 0, "stdout": "short", "stderr": ""},
+        {"command": "b", "status": 3, "stdout": "long " * 200, "stderr": "short, too"},
+    ]
+    notes = [{"what": "report", "seen": "seen " * 200}]
+    found = result("t.py::a", "one", Verdict.PASSED, commands=calls, notes=notes)
+    (article,) = read(html.render(run(found, statements=[]))).all("article")
+    assert [pre.text for pre in article.all("pre", **{"class": "commands"})] == [
+        "$ a\nshort\n$ b\n", "short, too\nexit status 3\n",
+    ]  # fmt: skip
+    folded = [each.all("pre")[0].text for each in article.all("details")]
+    assert folded == [("long " * 200).strip(), "seen " * 200]
+
+
 def test_what_a_container_says_stays_text() -> None:
     evidence = {
         "configs": [{"bundle": HOSTILE, "config": {HOSTILE: [HOSTILE]}}],
