@@ -48,6 +48,16 @@ def has_no_bundle(state: Answer) -> None:
     del state["bundle"]
 
 
+@answers("state", "runtime.state.bundle-absolute", "test_state.py::test_the_bundle_is_an_absolute_path")
+def tells_a_number_for_the_bundle(state: Answer) -> None:
+    state["bundle"] = 7
+
+
+@answers("state", "runtime.state.bundle", "test_state.py::test_the_bundle_is_an_absolute_path")
+def tells_a_bundle_that_there_is_not(state: Answer) -> None:
+    state["bundle"] += "-elsewhere"
+
+
 @answers("state", "runtime.state.id", "test_state.py::test_the_id_is_that_of_create[-A]")
 def writes_ids_in_lower_case(state: Answer) -> None:
     state["id"] = state["id"].lower()
@@ -61,6 +71,11 @@ def has_a_version_of_two_numbers(state: Answer) -> None:
 @answers("state", "runtime.state.oci-version", "test_state.py::test_oci_version_is_a_version")
 def has_no_version(state: Answer) -> None:
     del state["ociVersion"]
+
+
+@answers("state", "runtime.state.oci-version-semver", "test_state.py::test_oci_version_is_a_version")
+def has_a_version_that_is_a_number(state: Answer) -> None:
+    state["ociVersion"] = 1.2
 
 
 @answers("state", "runtime.state.annotations", "test_state.py::test_annotations_are_those_of_the_config")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parents[2]
 
+#: Seconds for a command of a mutant: none hangs, and the machine may be busy.
+DEADLINE = "120"
+
 #: A mutant as a program: the verbs that are not its own cost nothing.
 SCRIPT = """#!/bin/sh
 for word; do
@@ -60,7 +63,7 @@ def run(runtime: Path, mutants: Sequence[Mutant]) -> Run:
         folder = Path(name)
         folder.chmod(0o755)  # a mutant may be asked by another user
         report = folder / "run.json"
-        command = [sys.executable, "-m", "conformance", "-n", "0", "--format", f"json={report}"]
+        command = [sys.executable, "-m", "conformance", "-n", "0", "--deadline", DEADLINE, "--format", f"json={report}"]
         for mutant in (CONTROL, *mutants):
             command += ["--runtime", f"{mutant.name}={script(folder, mutant, runtime)}"]
         command += dict.fromkeys(node(mutant.test, CONTROL.name) for mutant in mutants)
