@@ -22,8 +22,9 @@ SYMBOLS = {
 #: Longer texts are folded.
 FOLDED = 400
 
-#: Lists and objects that fit are on one line.
+#: Lists and objects that fit are on one line, and so is what is deeper than anyone reads.
 LINE = 100
+DEEP = 20
 
 
 def badge(verdict: Verdict | None, text: str = "") -> Html:
@@ -94,7 +95,8 @@ def config(configs: Sequence[dict[str, Any]]) -> list[Html]:
 def pretty(value: Any, indent: str = "") -> str:
     """JSON for reading."""
     short = json.dumps(value, ensure_ascii=False)
-    if not value or not isinstance(value, dict | list) or len(short) + len(indent) <= LINE:
+    fits = len(short) + len(indent) <= LINE or len(indent) > 2 * DEEP
+    if fits or not value or not isinstance(value, dict | list):
         return short
     inner = f"{indent}  "
     if isinstance(value, list):

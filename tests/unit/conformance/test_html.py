@@ -269,3 +269,11 @@ def test_pretty_json_is_the_same_json(value: object) -> None:
     text = pretty(value)
     assert json.loads(text) == value
     assert all(len(line) <= 120 or line.strip().startswith('"x') for line in text.splitlines())
+
+
+def test_pretty_json_ends_where_it_is_too_deep() -> None:
+    value: list[object] = ["x" * 200]
+    for _ in range(500):
+        value = [value]
+    assert json.loads(pretty(value)) == value
+    assert len(pretty(value).splitlines()) < 60
