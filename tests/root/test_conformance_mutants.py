@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: So many at a time: one run of the suite for each, of which some go on at once.
-GROUP = 15
+GROUP = 22
 NAMES = sorted(MUTANTS)
 GROUPS = [NAMES[first : first + GROUP] for first in range(0, len(NAMES), GROUP)]
 
