@@ -25,9 +25,14 @@ def judged(tmp_path: Path, runtime: Path, *options: str) -> list[dict[str, Any]]
     assert ran.stderr == ""
     run = json.loads((tmp_path / "run.json").read_text())
     assert ran.status == (0 if all(result["verdict"] == "passed" for result in run["results"]) else 1)
-    results = run["results"]
-    assert isinstance(results, list)
-    return results
+    found = run["results"]
+    assert isinstance(found, list)
+    # Evidence stands beside the results, by its number.
+    for result in found:
+        result["evidence"] = {
+            kind: [run["evidence"][number] for number in numbers] for kind, numbers in result["evidence"].items()
+        }
+    return found
 
 
 def test_the_fake_is_good_unless_something_is_made_wrong(tmp_path: Path) -> None:
