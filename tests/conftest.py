@@ -6,6 +6,7 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -110,6 +111,14 @@ def token() -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         requirements.demand(*marker.args)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> None:
+    """nohup and a shell's background jobs ignore these, and so would the programs that tests start and signal."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PATHS = {
     "B": "bundle", "A": "bundle", "D": "root", "F": "file", "P": "process", "TMP": "process", "FILE": "resources",
     "L": "log", "S": "socket", "B/init.pid": "init.pid", "B/E.pid": "E.pid", "B/pid": "pid", "B/log.json": "log",
-    "B/oci-log": "log",
+    "B/oci-log": "log", "I": "images", "W": "work",
 }  # fmt: skip
 
 #: How a caller may have left the standard descriptors, in a shell.
@@ -79,7 +79,10 @@ def _placed(word: str, place: Path) -> Iterator[str]:
 PERSON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "en_US.UTF-8", "XDG_RUNTIME_DIR": "/run"}
 
 #: Lines that mean the current directory.
-HERE = {"spec", "run -d --keep --pidfd-socket S ID", "run ID -d", "run -- ID"}
+HERE = {
+    "spec", "run -d --keep --pidfd-socket S ID", "run ID -d", "run -- ID", "checkpoint ID",
+    "checkpoint --tcp-skip-in-flight --link-remap ID", "restore -d -b B --image-path ./I ID",
+}  # fmt: skip
 #: Lines that would write something.
 WRITING = {"spec", "spec -b B --rootless"}
 

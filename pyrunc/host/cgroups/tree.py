@@ -22,22 +22,20 @@ _AT_ONCE = 32
 
 
 def read(path: str, dir_fd: int | None = None) -> str:
-    """A file of a cgroup or process; "" when that is gone (ENODEV, ESRCH: since the open)."""
+    """A file of a cgroup or process; "" when that is gone (ENODEV, ESRCH: during the open, or since)."""
     try:
         fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return ""
-    try:
-        chunks = []
-        while chunk := posix.read(fd, 65536):
-            chunks.append(chunk)
-        return b"".join(chunks).decode("utf-8", "surrogateescape")
+        try:
+            chunks = []
+            while chunk := posix.read(fd, 65536):
+                chunks.append(chunk)
+            return b"".join(chunks).decode("utf-8", "surrogateescape")
+        finally:
+            posix.close(fd)
     except OSError as error:
-        if error.errno in (errno.ENODEV, errno.ESRCH):
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH):
             return ""
         raise
-    finally:
-        posix.close(fd)
 
 
 def write(path: str, value: str, dir_fd: int | None = None) -> None:
