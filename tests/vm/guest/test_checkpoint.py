@@ -310,7 +310,13 @@ def test_in_the_foreground_its_status_is_that_of_the_process(new_box: NewBox) ->
     config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
     (box.bundle.path / "config.json").write_text(json.dumps(config))
     words = (str(box.runtime), "--root", str(box.root), "restore", "--bundle", str(box.bundle.path), "--image-path")
-    with subprocess.Popen([*words, str(images(box)), box.id], stdin=subprocess.DEVNULL) as process:
+    # CRIU wants a file of the mode that standard output had.
+    with (
+        (box.bundle.path / "again").open("wb") as out,
+        subprocess.Popen(
+            [*words, str(images(box)), box.id], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        ) as process,
+    ):
         until(lambda: box.exists() and box.command("state", "ID", status=None).status == 0, lambda: "it is there")
         until(lambda: box.exec("ID", "touch", "/tmp/end", status=None).status == 0, lambda: "it is told")
         assert process.wait(60) == 7
@@ -367,7 +373,8 @@ def test_podman_stops_a_container_and_lets_it_go_on(runtime_name: str, tmp_path:
         assert "Exited" in engine("ps", "--all", "--filter", f"name={name}").stdout
         engine("container", "restore", name)
         until(lambda: len(numbers()) > len(before) + 3, lambda: "more numbers")
-        assert numbers() == list(range(1, len(numbers()) + 1))
+        now = numbers()
+        assert now == list(range(1, len(now) + 1))
         assert engine("exec", name, "sh", "-c", "busybox cat /proc/1/comm; busybox ls /data").stdout.split()[0] == "sh"
         engine("stop", name)
         assert engine("wait", name).stdout == "7\n"
