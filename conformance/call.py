@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance import processes
-from conformance.verdict import Broken, Failed
+from conformance.verdict import Broken, Failed, Hung
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,12 +92,14 @@ class Call:
         env: Mapping[str, str],
         cwd: Path | None = None,
         fds: Sequence[int] = (),
+        before: Sequence[str] = (),
         told: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         """Start ``command``.
 
         Its output goes to ``stem`` with the suffixes .out and .err.  ``fds`` are descriptors of ours that
-        it inherits.  ``told`` hears the outcome.  Raises Broken when it cannot be executed.
+        it inherits.  ``before`` is a program of ours that becomes the command, and that nobody is told of.
+        ``told`` hears the outcome.  Raises Broken when it cannot be executed.
         """
         self.command = tuple(command)
         self.out, self.err = stem.with_suffix(".out"), stem.with_suffix(".err")
@@ -107,7 +109,7 @@ class Call:
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             try:
                 self.process = subprocess.Popen(
-                    self.command,
+                    (*before, *self.command),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
@@ -120,10 +122,18 @@ class Call:
                 raise Broken(f"`{shlex.join(self.command)}` cannot be executed: {error.strerror}") from None
 
     def wait(self, deadline: float) -> Outcome:
-        """Its outcome, at most ``deadline`` seconds from now.  Raises Broken when it hangs or dies of a signal."""
-        if not self.ended(deadline):
+        """Its outcome, at most ``deadline`` seconds from now.  Raises Broken when it hangs or dies of a signal.
+
+        It is killed when the test is interrupted meanwhile, by its own deadline or the end of the run.
+        """
+        try:
+            ended = self.ended(deadline)
+        except BaseException:
+            self.kill()
+            raise
+        if not ended:
             outcome = self.kill()
-            raise Broken(
+            raise Hung(
                 f"the runtime hangs: it was killed after {deadline:g} s, with all that it started\n{outcome.told()}"
             )
         outcome = self.outcome()
@@ -150,6 +160,12 @@ class Call:
             os.killpg(self.process.pid, signal.SIGKILL)
         if self.cookie:
             processes.kill(processes.marked(self.cookie))
+        self.process.wait()
+        return self.outcome()
+
+    def kill_alone(self) -> Outcome:
+        """End it with SIGKILL, now; what it has started stays, as when the kernel is out of memory."""
+        self.process.kill()
         self.process.wait()
         return self.outcome()
 

@@ -54,8 +54,9 @@ def of(pid: int | str = "self") -> dict[str, Path]:
 
 def own(pid: int) -> set[Path]:
     """The directories of a container's first process that are not ours as well."""
-    mine = set(of().values())
-    return {path for path in of(pid).values() if path not in mine and not any(path in p.parents for p in mine)}
+    mine = {*of().values()}
+    shared = mine.union(*(path.parents for path in mine))
+    return {path for path in of(pid).values() if path not in shared}
 
 
 def read(pid: int, controller: str, file: str) -> str:

@@ -19,6 +19,7 @@ PROBE = "/probe"
 CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
 
 PROC = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}
+DEV = {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=64k"]}
 
 
 def rootless() -> bool:
@@ -29,8 +30,9 @@ def rootless() -> bool:
 def minimal(*command: str, token: str = "") -> Config:
     """A config whose process is the probe with ``command``, "wait" by default.
 
-    It has a root, /proc and namespaces for pids, mounts, IPC and the host name; without root a user namespace as well,
-    with one id.  ``token`` is put into the environment, so that the processes of a container are known as its own.
+    It has a root, /proc, a /dev of its own, and namespaces for pids, mounts, IPC and the host name; without root a user
+    namespace as well, with one id.  ``token`` is put into the environment, so that the processes of a container are
+    known as its own.
     """
     config: Config = {
         "ociVersion": "1.0.2",
@@ -42,7 +44,7 @@ def minimal(*command: str, token: str = "") -> Config:
             "cwd": "/",
             "capabilities": {kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")},
         },
-        "mounts": [dict(PROC)],
+        "mounts": [dict(PROC), dict(DEV)],
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]},
     }
     if rootless():
@@ -75,6 +77,12 @@ def drop_namespace(config: Config, kind: str) -> Config:
 def add_mount(config: Config, destination: str, type: str, source: str, *options: str) -> Config:
     mount = {"destination": destination, "type": type, "source": source, "options": list(options)}
     config["mounts"].append(mount)
+    return config
+
+
+def without_mount(config: Config, destination: str) -> Config:
+    """What is mounted there is not: the directory of the root file system is seen."""
+    config["mounts"] = [each for each in config["mounts"] if each["destination"] != destination]
     return config
 
 

@@ -14,9 +14,24 @@ if TYPE_CHECKING:
     from conformance.installed import Installed
 
 
-@cache
 def document(installed: Installed) -> dict[str, Any] | None:
     """The document, None when there is no such verb; asked for once in each process.  Raises Broken."""
+    found = asked(installed)
+    if isinstance(found, Broken):
+        raise found
+    return found
+
+
+@cache
+def asked(installed: Installed) -> dict[str, Any] | Broken | None:
+    """The document, or why there is none, which takes its time only once."""
+    try:
+        return read(installed)
+    except Broken as error:
+        return error
+
+
+def read(installed: Installed) -> dict[str, Any] | None:
     with Workshop(installed) as workshop:
         outcome = workshop.runtime.features()
     if outcome.status:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from conformance.state import STATUSES
-from conformance.verdict import Broken, Failed
+from conformance.verdict import Broken, Failed, Hung
 from conformance.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -48,3 +48,24 @@ def complaint(installed: Installed, deadline: float) -> str:
     except Failed as failure:
         return f"{installed.name} cannot live through the smallest container:\n{failure}"
     return ""
+
+
+class Patience:
+    """How often a runtime may hang in this process until nobody asks it any more: each time costs a deadline."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.hung: dict[Installed, list[Hung]] = {}
+
+    def note(self, installed: Installed, *errors: BaseException | None) -> None:
+        """A test and its clearing up have ended with ``errors``; what several tests share has hung once."""
+        known = self.hung.setdefault(installed, [])
+        for error in errors:
+            inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+            known += [each for each in inner if isinstance(each, Hung) and all(each is not one for one in known)]
+
+    def complaint(self, installed: Installed) -> str:
+        """Why the runtime is not asked any more, "" as long as it is."""
+        if len(self.hung.get(installed, ())) < self.limit:
+            return ""
+        return f"{installed.name} was not asked: it had hung in {self.limit} tests (--hangs {self.limit})"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import cgroup, disks
-from conformance.seccomp import NUMBERS
+from conformance.support.seccomp import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def _policy(mode: int) -> Callable[[], str]:
 
 def _veth() -> str:
     code = f"import ctypes, os, sys\nsys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
-    code += "from conformance import network\n"
+    code += "from conformance.support import network\n"
     code += "if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):\n    sys.exit(os.strerror(ctypes.get_errno()))\n"
     return _can(code + "network.veth('a', 'b')", "there are no veth devices")()
 

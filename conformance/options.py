@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import call, expected, installed, runtime, statements
-from conformance.report import FORMATS
+from conformance.report import FORMATS, Unwritable, wanted
 from conformance.verdict import Broken
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 #: Seconds that one test may take, if its marker does not say otherwise.
 TEST_DEADLINE = 60.0
 
+#: Tests in which a runtime may hang until the rest of them are not run.
+HANGS = 10
+
+#: Sequences of verbs that are made up, and compared with a model (lifecycle.py).
+SEQUENCES = 8
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,10 +34,16 @@ class Settings:
 
     runtimes: tuple[Installed, ...]
     deadline: float
+    hangs: int
     sections: frozenset[str] | None
     reports: tuple[tuple[str, str], ...]
     expected: Path
+    sequences: int = SEQUENCES
     deviations: dict[str, tuple[Deviation, ...]] = field(default_factory=dict)
+
+    def test_deadline(self, marked: float = TEST_DEADLINE) -> float:
+        """Seconds for a test whose marker says ``marked``: more in proportion where commands may take longer, too."""
+        return marked * max(1.0, self.deadline / runtime.DEADLINE)
 
 
 KEY = pytest.StashKey[Settings]()
@@ -68,7 +80,21 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--deadline",
         {
             "type": float, "default": runtime.DEADLINE, "metavar": "SECONDS",
-            "help": "a command that takes longer hangs, and is killed (%(default)s)",
+            "help": "what takes longer hangs, and is killed; with more than %(default)s, tests may take longer, too",
+        },
+    ),
+    (
+        "--sequences",
+        {
+            "type": int, "default": SEQUENCES, "metavar": "N",
+            "help": "random sequences of verbs that are compared with a model (%(default)s)",
+        },
+    ),
+    (
+        "--hangs",
+        {
+            "type": int, "default": HANGS, "metavar": "NUMBER",
+            "help": "a runtime that has hung in so many tests is not asked any more, in each process (%(default)s)",
         },
     ),
     (
@@ -99,8 +125,8 @@ def read(config: pytest.Config) -> Settings:
     option = config.getoption
     try:
         runtimes = installed.find_all(option("--runtime"), option("--runtime-option"), option("--root-option"))
-        wanted = option("--section")
-        sections = frozenset(each.id for word in wanted for each in statements.select(statements.load(), word))
+        chosen = option("--section")
+        sections = frozenset(each.id for word in chosen for each in statements.select(statements.load(), word))
         deviations = {
             each.name: tuple(one for one in expected.load(each.name, option("--expected")) if one.holds(version(each)))
             for each in runtimes
@@ -109,21 +135,25 @@ def read(config: pytest.Config) -> Settings:
         raise pytest.UsageError(str(error)) from None
     if option("--deadline") <= 0:
         raise pytest.UsageError(f"--deadline {option('--deadline'):g}: it is a number of seconds above 0")
+    if option("--hangs") < 1:
+        raise pytest.UsageError(f"--hangs {option('--hangs')}: it is a number above 0")
     return Settings(
         runtimes=runtimes,
         deadline=option("--deadline"),
-        sections=sections if wanted else None,
+        hangs=option("--hangs"),
+        sections=sections if chosen else None,
         reports=tuple(report(word) for word in option("--report")),
         expected=option("--expected"),
+        sequences=option("--sequences"),
         deviations=deviations,
     )
 
 
 def report(word: str) -> tuple[str, str]:
-    name, _, file = word.partition("=")
-    if name not in FORMATS:
-        raise pytest.UsageError(f"--report {word}: there is no format {name!r}; there are {', '.join(FORMATS)}")
-    return name, file or "-"
+    try:
+        return wanted(word)
+    except Unwritable as error:
+        raise pytest.UsageError(f"--report {error}") from None
 
 
 @cache

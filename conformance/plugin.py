@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from conformance import features, health, needs, options, probe, processes, verdict
+from conformance import features, health, interruption, needs, options, probe, processes, verdict
 from conformance.installed import Installed
 from conformance.recorder import PROPERTY, Recorder
 from conformance.shared import Shelf, T
-from conformance.verdict import Broken, Verdict
-from conformance.workshop import Maker, Workshop
+from conformance.verdict import Broken, Hung, Verdict
+from conformance.workshop import Maker, Workshop, close_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ NOBODY = "RUNTIME"
 
 WORKSHOP = pytest.StashKey[Workshop]()
 EVIDENCE = pytest.StashKey["Evidence"]()
+PATIENCE = pytest.StashKey[health.Patience]()
 SHELF = pytest.StashKey[Shelf]()
 
 MARKERS = (
@@ -49,7 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for line in MARKERS:
         config.addinivalue_line("markers", line)
+    interruption.watch.begin()
     settings = config.stash[options.KEY] = options.read(config)
+    config.stash[PATIENCE] = health.Patience(settings.hangs)
     if not settings.runtimes:
         if config.option.collectonly or config.option.help or config.option.markers:
             return
@@ -59,8 +62,23 @@ def pytest_configure(config: pytest.Config) -> None:
     except probe.CannotBuild as error:
         raise pytest.UsageError(str(error)) from None
     processes.become_subreaper()
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        interruption.end_with_parent()
+    else:
         config.pluginmanager.register(Recorder(settings), "conformance-recorder")
+
+
+def pytest_unconfigure() -> None:
+    interruption.watch.end()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    close_all()
+    seen = interruption.watch.seen
+    if seen is not None and hasattr(session.config, "workeroutput"):
+        # Not that it was interrupted: another worker would take its place.
+        session.config.workeroutput |= {"exitstatus": 1, "shouldstop": f"ended by {seen.name}"}
 
 
 # --- which tests, with which runtime ---------------------------------------------------------------------------------
@@ -169,6 +187,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.skip(f"needs {name}: {reason}")
     if complaint := health.complaint(found, item.config.stash[options.KEY].deadline):
         raise Broken(complaint)
+    if complaint := item.config.stash[PATIENCE].complaint(found):
+        raise Broken(complaint)
     for marker in item.iter_markers("optional"):
         features.demand(found, *marker.args)
     for marker in item.iter_markers("since"):
@@ -179,7 +199,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """The test itself, until its deadline, and then the end of all that it made: one verdict for both."""
     marker = item.get_closest_marker("deadline")
-    seconds = float(marker.args[0]) if marker else options.TEST_DEADLINE
+    seconds = item.config.stash[options.KEY].test_deadline(*(marker.args if marker else ()))
     with item.stash.get(WORKSHOP, contextlib.nullcontext()), alarm(seconds):
         return (yield)
 
@@ -202,7 +222,7 @@ class alarm:  # noqa: N801  # a context manager, in the place of a verb
             signal.signal(signal.SIGALRM, self.before)
 
     def expire(self, *_: object) -> None:
-        raise Broken(f"the test did not end within {self.seconds:g} s")
+        raise Hung(f"the test did not end within {self.seconds:g} s")
 
 
 def deviation(item: pytest.Item) -> Deviation | None:
@@ -221,19 +241,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     error = call.excinfo.value if call.excinfo else None
     if found is None or (call.when != "call" and error is None):
         return report  # type: ignore[return-value]
+    workshop = item.stash.get(WORKSHOP, None)
+    item.config.stash[PATIENCE].note(found, error, workshop.hung if workshop else None)
     ended = verdict.of(error)
     reason = str(error) if error else ""
     listed = deviation(item)
     if listed and ended in (Verdict.FAILED, Verdict.BROKEN):
         ended, reason = Verdict.DEVIATION, f"{listed.observed} {listed.issue}".strip() + f"\n{reason}"
         report.outcome, report.wasxfail = "skipped", listed.observed
-    elif listed and ended is Verdict.PASSED:
+    elif listed and ended is Verdict.PASSED and not listed.sometimes:
         ended = Verdict.UNEXPECTED
         reason = f"it passes, but expected/{found.name}.toml lists it: {listed.observed}; remove the entry"
         report.outcome, report.longrepr = "failed", reason
     elif ended is Verdict.ERROR:
         reason = f"the suite is at fault: {report.longreprtext}"
-    workshop = item.stash.get(WORKSHOP, None)
     evidence = workshop.evidence if workshop else item.stash.get(EVIDENCE, None)
     data: dict[str, Any] = {
         "test": test_of(item),

@@ -45,7 +45,7 @@ def marked(cookie: str) -> list[int]:
         if not name.isdigit():
             continue
         try:
-            environment = Path("/proc", name, "environ").read_bytes()
+            environment = _read(f"/proc/{name}/environ")
         except OSError:
             continue  # it has ended, or is somebody else's
         if needle not in environment:
@@ -64,11 +64,14 @@ def mentioning(token: str) -> list[int]:
     found = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and any(
-                needle in Path("/proc", name, file).read_bytes() for file in ("environ", "cmdline")
-            ):
+            if name.isdigit() and any(needle in _read(f"/proc/{name}/{file}") for file in ("environ", "cmdline")):
                 found.append(int(name))
     return [pid for pid in found if pid != os.getpid()]
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def describe(pid: int) -> str:

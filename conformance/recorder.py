@@ -8,18 +8,18 @@ import os
 import platform
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from conformance import cgroup, options, statements
-from conformance.report import FORMATS
-from conformance.results import Result, Run, Tested, described
+from conformance.interruption import children, watch
+from conformance.report import Unwritable, write
+from conformance.runs.results import Result, Run, Tested, described
 from conformance.verdict import ORDER, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from conformance.options import Settings
 
@@ -35,6 +35,27 @@ class Recorder:
         self.results: dict[str, Result] = {}
         self.started = dt.datetime.now(dt.UTC)
         self.clock = time.monotonic()
+        #: How many tests there are.
+        self.total = 0
+        #: Of pytest-xdist: workers that do not run tests yet.
+        self.unready: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.total = max(self.total, len({item.nodeid for item in session.items}))
+
+    # --- the workers of pytest-xdist ---------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        self.unready.add(node.gateway.id)
+        watch.workers = lambda: [] if self.unready else children()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        self.unready.discard(node.gateway.id)
+        self.total = max(self.total, len(set(ids)))
+
+    # --- verdicts ----------------------------------------------------------------------------------------------------
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         found = [value for name, value in report.user_properties if name == PROPERTY]
@@ -74,7 +95,14 @@ class Recorder:
             "evidence": {},
         }
 
-    def run(self) -> Run:
+    def partial(self, session: pytest.Session) -> str:
+        """What ended the run before its last test, "" for nothing."""
+        if watch.seen is None and len(self.results) >= self.total:
+            return ""
+        why = f"ended by {watch.seen.name}" if watch.seen else session.shouldfail or session.shouldstop or "stopped"
+        return f"{why}, {len(self.results)} of {self.total} tests have a verdict"
+
+    def run(self, session: pytest.Session) -> Run:
         release = platform.uname()
         return Run(
             started=self.started.isoformat(timespec="seconds"),
@@ -92,18 +120,21 @@ class Recorder:
             ],
             results=sorted(self.results.values(), key=lambda result: (result.runtime, result.node)),
             statements=described(statements.load()),
+            partial=self.partial(session),
         )
 
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(self) -> Iterator[None]:
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         yield
-        if not self.settings.reports or not self.results:
+        if watch.seen is not None:
+            session.exitstatus = 128 + watch.seen
+        if not self.settings.reports or not (self.results or watch.seen):
             return
-        run = self.run()
-        for name, file in self.settings.reports:
-            text = FORMATS[name](run)
-            if file == "-":
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            else:
-                Path(file).write_text(text, encoding="utf-8")
+        try:
+            write(self.run(session), self.settings.reports)
+        except Unwritable as error:
+            sys.stderr.write(f"error: {error}\n")
+            session.exitstatus = session.exitstatus or pytest.ExitCode.USAGE_ERROR
+
+
+watch.protect(Recorder.pytest_sessionfinish)

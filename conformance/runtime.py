@@ -49,6 +49,8 @@ class Runtime:
         self.last: Call  # the call that was begun last
         #: What stands before every command line: a program that becomes another caller (caller.py).
         self.prefix: list[str] = []
+        #: Descriptors of ours that every command inherits: those of a caller who leaves them open.
+        self.fds: list[int] = []
 
     @property
     def name(self) -> str:
@@ -60,13 +62,20 @@ class Runtime:
         state = [own.root, str(self.root)] if own.root else []
         return [*self.prefix, own.path, *own.options, *state, verb, *map(str, arguments)]
 
-    def begin(self, verb: str, *arguments: str | Path, fds: Sequence[int] = (), cwd: Path | None = None) -> Call:
-        """Start a verb and do not wait: for several at once, and for being killed in the middle."""
+    def begin(
+        self,
+        verb: str,
+        *arguments: str | Path,
+        fds: Sequence[int] = (),
+        cwd: Path | None = None,
+        before: Sequence[str] = (),
+    ) -> Call:
+        """Start a verb and do not wait: for several at once (at_once.py), and for being killed in the middle."""
         number = next(self.numbers)
         env = {**environment(), COOKIE: f"{self.token}.{number}"}
         stem = self.folder / f"{number:03}-{verb.lstrip('-')}"
         command = self.command(verb, *arguments)
-        self.last = Call(command, stem, env=env, cwd=cwd, fds=fds, told=self.evidence.call)
+        self.last = Call(command, stem, env=env, cwd=cwd, fds=(*self.fds, *fds), before=before, told=self.evidence.call)
         return self.last
 
     def call(self, verb: str, *arguments: str | Path, fds: Sequence[int] = (), cwd: Path | None = None) -> Outcome:

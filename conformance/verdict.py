@@ -51,6 +51,10 @@ class Broken(Failed):
     """The runtime cannot be asked: it hangs, crashes or answers what nobody can read."""
 
 
+class Hung(Broken):
+    """A command or a test did not end in its time, all of which was spent."""
+
+
 class Unsupported(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """The runtime says that it has not this optional feature."""
 

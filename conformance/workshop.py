@@ -20,12 +20,20 @@ from conformance import processes, residue
 from conformance.bundle import Bundle, place_probe
 from conformance.container import Container
 from conformance.evidence import Evidence
+from conformance.interruption import Ended, watch
 from conformance.runtime import DEADLINE, Runtime
-from conformance.verdict import Failed
+from conformance.verdict import Failed, Hung
 
 if TYPE_CHECKING:
     from conformance.config import Config
     from conformance.installed import Installed
+
+
+#: Those that were opened and are yet to be closed.
+OPEN: set[Workshop] = set()
+
+#: Seconds that one command may take when the run is ended by a signal.
+HASTE = 10.0
 
 
 class Maker(Protocol):
@@ -42,12 +50,16 @@ class Workshop:
         self.token = f"conformance-{secrets.token_hex(4)}"
         # Not below a directory of mode 700: ids of a user namespace must get through.
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.token}-")).resolve()
+        OPEN.add(self)
         self.folder.chmod(0o755)
         self.runtime = Runtime(installed, self.folder, self.token, self.evidence, deadline)
         self.containers: list[Container] = []
         self.numbers = itertools.count(1)
         #: What ends when the containers have gone, before anyone looks for what is left.
         self.held = contextlib.ExitStack()
+        #: What became of clearing up after a test that had failed already.
+        self.hung: Hung | None = None
+        watch.check()
 
     def new_id(self) -> str:
         return f"{self.token}-{next(self.numbers)}"
@@ -115,22 +127,43 @@ class Workshop:
                 container.watched.close()
         processes.reap()
         remove(self.folder)
+        OPEN.discard(self)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Ended):
+            self.runtime.deadline = min(self.runtime.deadline, HASTE)
+        try:
+            self.judge(error)
+        finally:
+            watch.check()
+
+    def judge(self, error: BaseException | None) -> None:
+        """``finish`` after a body that has ended with ``error``.  Raises Failed for what is left by a good one."""
         try:
             found = self.finish(residue.PATIENCE if error is None else 0)
         except Failed as failure:
             if error is None:
                 raise
+            self.hung = failure if isinstance(failure, Hung) else None
             self.evidence.note("clearing up failed, too", str(failure))
             return
         if found and error is None:
             raise Failed("the runtime left behind:\n" + "\n".join(found))
         if found:
             self.evidence.note("left behind", "\n".join(found))
+
+
+def close_all() -> None:
+    """End what an interruption has kept from being ended."""
+    for workshop in list(OPEN):
+        workshop.close()
+
+
+for _method in (Workshop.__init__, Workshop.__exit__, Workshop.close):
+    watch.protect(_method)
 
 
 def remove(folder: Path) -> None:

@@ -4,9 +4,10 @@
     test = "test_kill.py::test_name[case]"   # without the runtime
     statement = "runtime.kill.…"             # the statement that does not hold
     observed = "one line: what the runtime does instead"
-    issue = "https://…"                      # of the runtime's own tracker, if there is one
+    issue = "https://…"                      # of its own tracker, or a pull request, that is about it, if known
     versions = ["1.1", "1.2"]                # beginnings of its version; all, if left out
     where = ["cgroup1"]                      # needs (needs.py) that hold where it deviates; everywhere, if left out
+    sometimes = true                         # it is a race that the runtime may win, so that the test may pass
 
 A test that is listed has to fail: that it passes is a failure, which asks for the entry to be removed.
 """
@@ -23,6 +24,7 @@ FOLDER = Path(__file__).parent
 
 _TEXTS = ("test", "statement", "observed", "issue")
 _LISTS = ("versions", "where")
+_FLAGS = ("sometimes",)
 _NEEDED = ("test", "statement", "observed")
 
 
@@ -40,6 +42,7 @@ class Deviation:
     issue: str = ""
     versions: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
+    sometimes: bool = False
 
     def holds(self, version: str) -> bool:
         """Is it expected of this version on this machine?"""
@@ -69,10 +72,13 @@ def _deviation(path: Path, number: int, entry: dict[str, object]) -> Deviation:
             good = isinstance(value, str) and bool(value)
         elif key in _LISTS:
             good = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        elif key in _FLAGS:
+            good = value is True
         else:
-            raise BadList(f"{where}: unknown key {key!r}; known: {', '.join((*_TEXTS, *_LISTS))}")
+            raise BadList(f"{where}: unknown key {key!r}; known: {', '.join((*_TEXTS, *_LISTS, *_FLAGS))}")
         if not good:
-            raise BadList(f"{where}: {key} must be a {'text' if key in _TEXTS else 'list of texts'}")
+            kind = "a text" if key in _TEXTS else "a list of texts" if key in _LISTS else "true, or left out"
+            raise BadList(f"{where}: {key} must be {kind}")
     for key in _NEEDED:
         if key not in entry:
             raise BadList(f"{where}: {key} is missing")

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from conformance.mutants.command import Command
-from conformance.mutants.table import CONTROL, MUTANTS
+from conformance.mutants.table import CONTROL, MUTANTS, PASSING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(listing())
         return 0
     name, *rest = words
-    mutant = CONTROL if name == CONTROL.name else MUTANTS.get(name)
+    mutant = {CONTROL.name: CONTROL, PASSING.name: PASSING, **MUTANTS}.get(name)
     if mutant is None or not rest:
         told = f"{name}: there is no such mutant" if mutant is None else f"{name}: of which runtime?"
         sys.stderr.write(f"{told}; usage: python -m conformance.mutants NAME RUNTIME ARGUMENT…, without any: a list\n")

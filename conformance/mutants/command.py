@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 VERBS = ("create", "start", "state", "kill", "delete", "features")
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with(parent: int) -> None:
+    """SIGKILL for us when ``parent`` ends, whose child we are (prctl(2)); programs that we become keep it."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class Command:
@@ -35,9 +48,13 @@ class Command:
         os.execv(self.runtime, self.line(self.verb, self.rest))
 
     def run(self, verb: str | None = None, rest: list[str] | None = None) -> int:
-        """Run it, this verb unless another one is named, and return its exit status."""
+        """Run it, this verb unless another one is named, and return its exit status.  Who kills us kills it, too."""
         words = self.line(self.verb if verb is None else verb, self.rest if rest is None else rest)
-        status = os.spawnv(os.P_WAIT, self.runtime, words)
+        parent, child = os.getpid(), os.fork()
+        if child == 0:
+            die_with(parent)
+            os.execv(self.runtime, words)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return status if status >= 0 else 128 - status
 
     def ask(self, verb: str, rest: list[str], *, silent: bool = False) -> tuple[int, str]:

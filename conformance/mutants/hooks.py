@@ -61,7 +61,8 @@ turn_round("poststop", "config.poststop.order")
 
 @edits("config.prestart.during-create", f"{WITHIN}[prestart]")
 def runs_prestart_hooks_in_start(config: Config) -> None:
-    moved(config, "prestart", "poststart")
+    """Poststart hooks would not do: runc up to 1.1 runs them in create."""
+    moved(config, "prestart", "startContainer")
 
 
 @edits("config.poststop.before-return", f"{WITHIN}[poststop]")

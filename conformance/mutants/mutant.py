@@ -38,6 +38,9 @@ MUTANTS: dict[str, Mutant] = {}
 #: Changes a config into the same, and breaks nothing: what fails with it fails because there is a mutant at all.
 CONTROL = Mutant("breaks-nothing", "", "", "create", lambda command: command.with_config(lambda _: None))
 
+#: Breaks nothing either, and leaves configs alone: for mutants that do not change one.
+PASSING = Mutant("passes-on", "", "", "create", lambda command: command.run())
+
 
 def add(mutant: Mutant) -> None:
     if mutant.name in MUTANTS:

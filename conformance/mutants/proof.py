@@ -12,20 +12,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance import results
-from conformance.mutants.table import CONTROL, MUTANTS
-from conformance.verdict import Verdict
+from conformance import expected, installed, options
+from conformance.mutants.table import CONTROL, MUTANTS, PASSING
+from conformance.runs import results
+from conformance.verdict import BAD, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from conformance.mutants.table import Mutant
-    from conformance.results import Result, Run
+    from conformance.runs.results import Result, Run
 
 HERE = Path(__file__).resolve().parents[2]
 
 #: Seconds for a command of a mutant: none hangs, and the machine may be busy.
-DEADLINE = "120"
+DEADLINE = "60"
 
 #: A mutant as a program: the verbs that are not its own cost nothing.
 SCRIPT = """#!/bin/sh
@@ -64,9 +65,9 @@ def run(runtime: Path, mutants: Sequence[Mutant]) -> Run:
         folder.chmod(0o755)  # a mutant may be asked by another user
         report = folder / "run.json"
         command = [sys.executable, "-m", "conformance", "-n", "0", "--deadline", DEADLINE, "--format", f"json={report}"]
-        for mutant in (CONTROL, *mutants):
+        for mutant in (CONTROL, PASSING, *mutants):
             command += ["--runtime", f"{mutant.name}={script(folder, mutant, runtime)}"]
-        command += dict.fromkeys(node(mutant.test, CONTROL.name) for mutant in mutants)
+        command += dict.fromkeys(node(mutant.test, harmless(mutant).name) for mutant in mutants)
         command += [node(mutant.test, mutant.name) for mutant in mutants]
         done = subprocess.run(command, cwd=HERE, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if not report.exists():
@@ -74,15 +75,30 @@ def run(runtime: Path, mutants: Sequence[Mutant]) -> Run:
         return results.load(report.read_text())
 
 
+def harmless(mutant: Mutant) -> Mutant:
+    """One that works as the mutant does, and breaks nothing."""
+    return CONTROL if mutant.edits else PASSING
+
+
 def control(found: Run, mutant: Mutant) -> Result:
     """How the mutant's test ended with the one that breaks nothing."""
-    return next(result for result in found.of(CONTROL.name) if result.test == mutant.test)
+    return next(result for result in found.of(harmless(mutant).name) if result.test == mutant.test)
 
 
-def undecided(found: Run, mutant: Mutant) -> str:
-    """Why nobody can tell here whether the mutant is caught, "" when one can."""
+def deviations(runtime: Path) -> dict[str, str]:
+    """The tests that the real runtime fails by itself, as expected/ says, with what was observed."""
+    version = options.version(installed.find(str(runtime)))
+    return {each.test: each.observed for each in expected.load(runtime.name) if each.holds(version)}
+
+
+def undecided(found: Run, mutant: Mutant, known: Mapping[str, str]) -> str:
+    """Why nobody can tell here whether the mutant is caught, "" when one can; ``known`` are ``deviations``."""
     before = control(found, mutant)
-    return before.reason if before.verdict in (Verdict.SKIPPED, Verdict.UNSUPPORTED) else ""
+    if before.verdict in (Verdict.SKIPPED, Verdict.UNSUPPORTED):
+        return before.reason
+    if before.verdict in BAD and mutant.test in known:
+        return f"the runtime itself fails {mutant.test}: {known[mutant.test]}"
+    return ""
 
 
 def complaint(found: Run, mutant: Mutant) -> str:
@@ -111,7 +127,8 @@ class Proof(NamedTuple):
 def prove(runtime: Path, mutants: Sequence[Mutant]) -> Proof:
     """Which are not caught, and which this machine or runtime cannot tell of.  Raises NoProof."""
     found = run(runtime, mutants)
-    unknown = {mutant.name: reason for mutant in mutants if (reason := undecided(found, mutant))}
+    known = deviations(runtime)
+    unknown = {mutant.name: reason for mutant in mutants if (reason := undecided(found, mutant, known))}
     told = {mutant.name: complaint(found, mutant) for mutant in mutants if mutant.name not in unknown}
     return Proof({name: reason for name, reason in told.items() if reason}, unknown)
 
@@ -125,11 +142,11 @@ def chosen(names: Iterable[str]) -> list[Mutant]:
 
 def main(words: Sequence[str]) -> int:
     try:
-        if not words:
+        if not words or words[0].startswith("-"):
             raise NoProof("usage: python -m conformance.mutants.proof RUNTIME [NAME…]")
         mutants = chosen(words[1:])
-        missed, unknown = prove(Path(words[0]).resolve(), mutants)
-    except NoProof as error:
+        missed, unknown = prove(Path(installed.find(words[0]).path), mutants)
+    except (NoProof, installed.Unusable, expected.BadList) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.writelines(f"{name}: it cannot be told here: {reason}\n" for name, reason in unknown.items())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from conformance.mutants import answers, configs, hooks, resources, verbs
-from conformance.mutants.mutant import CONTROL, MUTANTS, Mutant
+from conformance.mutants import answers, beyond, configs, descriptors, hooks, hostile, resources, verbs
+from conformance.mutants.mutant import CONTROL, MUTANTS, PASSING, Mutant
 
-__all__ = ["CONTROL", "MODULES", "MUTANTS", "Mutant"]
+__all__ = ["CONTROL", "MODULES", "MUTANTS", "PASSING", "Mutant"]
 
 #: Where they are from.
-MODULES = (answers, configs, hooks, resources, verbs)
+MODULES = (answers, beyond, configs, descriptors, hooks, hostile, resources, verbs)

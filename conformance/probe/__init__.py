@@ -6,6 +6,7 @@ sources, so that it is never out of date.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -49,6 +50,7 @@ def cache() -> Path:
     return Path(base, "oci-conformance")
 
 
+@functools.cache
 def fingerprint() -> str:
     """What the binary depends on, as 16 hexadecimal digits."""
     digest = hashlib.sha256(" ".join((platform.machine(), *FLAGS, *STATIC)).encode())

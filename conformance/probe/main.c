@@ -15,6 +15,7 @@
  *   drain                        reads standard input to its end
  *   copy PATH                    standard input is added to the file
  *   fail-unless PATH             exits 1 unless there is such a file
+ *   hold-programs                which programs of others it could write to; see programs.c
  *
  * Several commands are separated by "+".  A hook is the probe, too.
  */
@@ -189,6 +190,8 @@ static void command(char **argv, int count, char **words)
 		spawn();
 	} else if (!strcmp(verb, "copy") && count == 2) {
 		copy(words[1]);
+	} else if (!strcmp(verb, "hold-programs") && count == 1) {
+		hold_programs();
 	} else if (!strcmp(verb, "fail-unless") && count == 2) {
 		if (access(words[1], F_OK))
 			exit(1);

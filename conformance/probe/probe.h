@@ -28,6 +28,8 @@ void report_process(char **argv);
 void report_limits(void);
 void report_places(void);
 
+void hold_programs(void);
+
 /* KIND=VALUE of a report's words, under the key "asked"; false for a kind that is unknown. */
 bool report_asked(int count, char **words);
 bool is_question(const char *word);

@@ -12,7 +12,7 @@ from conformance.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from conformance.results import Result, Tested
+    from conformance.runs.results import Result, Tested
 
 SYMBOLS = {
     Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.BROKEN: "‼", Verdict.DEVIATION: "≠", Verdict.UNEXPECTED: "?",

@@ -20,7 +20,7 @@ from conformance.verdict import BAD, ORDER, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from conformance.results import Result, Run, Tested
+    from conformance.runs.results import Result, Run, Tested
 
 HERE = Path(__file__).parent
 
@@ -86,6 +86,7 @@ def render(run: Run) -> str:
             "header",
             element("h1", f"Conformance to runtime-spec {SPECIFICATION}"),
             element("p", f"{len(run.results)} results: {told or 'all as it should be'}. {machine(run)}"),
+            *([element("p", f"This report is partial: {run.partial}", class_="partial")] if run.partial else []),
         ),
         element("main", runtimes(run), sections(matrix), table(matrix), evidence(matrix)),
         element("script", Html(script)),
@@ -112,17 +113,20 @@ def counts(verdicts: Iterable[Verdict]) -> Html:
 
 
 def runtimes(run: Run) -> Html:
+    merged = any(tested.where for tested in run.runtimes)
     rows = [
         grid(
             "tr",
             grid("th", tested.name, scope="row"),
             grid("td", tested.version or "unknown"),
             grid("td", element("code", " ".join([tested.path, *tested.options]))),
+            *([grid("td", tested.where)] if merged else []),
             grid("td", counts(result.verdict for result in run.of(tested.name))),
         )
         for tested in run.runtimes
     ]
-    head = [grid("th", word, scope="col") for word in ("Runtime", "Version", "Command", "Tests")]
+    words = ("Runtime", "Version", "Command", *(["Run"] if merged else []), "Tests")
+    head = [grid("th", word, scope="col") for word in words]
     made = grid("table", grid("thead", grid("tr", *head)), grid("tbody", *rows))
     return element("section", element("h2", "Runtimes"), scrolled(made, "Runtimes"))
 
@@ -184,7 +188,7 @@ def table(matrix: Matrix) -> Html:
     head = [grid("th", word, scope="col") for word in ("Statement", *matrix.names)]
     made = grid(
         "table", grid("thead", grid("tr", *head)), join(*bodies, between="\n"),
-        class_="matrix",
+        class_="matrix", aria_label="Statements by runtimes",
     )  # fmt: skip
     return element(
         "section", element("h2", "Statements", id="statements", tabindex="-1"), controls(matrix, list(grouped)), made,
@@ -195,19 +199,21 @@ def controls(matrix: Matrix, names: list[str]) -> Html:
     """The filter, which the script shows."""
     status = [("", "any"), ("bad", "not as it should be"), ("differ", "runtimes differ")]
     status += [(verdict, verdict) for verdict in Verdict] + [("untested", "untested")]
+    runtimes = [("", "any runtime"), *[(name, name) for name in matrix.names]]
     return element(
         "form",
         element("label", "Section ", select("section", [("", "all"), *[(name, name) for name in names]])),
         element("label", "Status ", select("status", [(str(value), str(word)) for value, word in status])),
-        element("label", "of ", select("runtime", [("", "any runtime"), *[(name, name) for name in matrix.names]])),
+        element("label", "of ", select("runtime", runtimes, label="of which runtime")),
         element("label", "Text ", element("input", type="search", name="text")),
         element("output", name="count", role="status"),
         id="filter", hidden=True, aria_label="Filter",
     )  # fmt: skip
 
 
-def select(name: str, options: list[tuple[str, str]]) -> Html:
-    return element("select", *[element("option", word, value=value) for value, word in options], name=name)
+def select(name: str, options: list[tuple[str, str]], label: str | None = None) -> Html:
+    items = [element("option", word, value=value) for value, word in options]
+    return element("select", *items, name=name, aria_label=label)
 
 
 def row(matrix: Matrix, section: str, statement: dict[str, str], tests: list[str]) -> Html:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.results import dump
+from conformance.runs.results import dump
 
 if TYPE_CHECKING:
-    from conformance.results import Run
+    from conformance.runs.results import Run
 
 
 def render(run: Run) -> str:

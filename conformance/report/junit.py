@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from conformance.verdict import BAD, Verdict
 
 if TYPE_CHECKING:
-    from conformance.results import Result, Run
+    from conformance.runs.results import Result, Run
 
 #: What XML 1.0 cannot hold.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,6 +28,12 @@ def render(run: Run) -> str:
         times = {"timestamp": run.started, "time": f"{sum(result.seconds for result in results):.3f}"}
         attributes = {"name": tested.name, **times, **{name: str(count) for name, count in counts.items()}}
         suite = ET.SubElement(suites, "testsuite", attributes)
+        facts = {"partial": run.partial, "where": tested.where}
+        if any(facts.values()):
+            properties = ET.SubElement(suite, "properties")
+            for name, value in facts.items():
+                if value:
+                    ET.SubElement(properties, "property", name=name, value=clean(value))
         for result in results:
             case(suite, result)
     ET.indent(suites)

@@ -11,14 +11,14 @@ from conformance.verdict import BAD, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.results import Result, Run, Tested
+    from conformance.runs.results import Result, Run, Tested
 
 #: Of several failures for one and the same reason, as with a runtime that cannot be tested, so many are shown.
 ALIKE = 1
 
 
 def render(run: Run) -> str:
-    lines: list[str] = []
+    lines: list[str] = [f"PARTIAL: {run.partial}"] if run.partial else []
     for tested in run.runtimes:
         lines += summary(run, tested)
     seen: Counter[tuple[str, str]] = Counter()
@@ -45,6 +45,7 @@ def summary(run: Run, tested: Tested) -> list[str]:
     decided = [verdict for each in run.statements if (verdict := run.verdict(tested.name, each["id"])) is not None]
     return [
         f"{tested.name} {tested.version or '(version unknown)'}  {tested.path} {' '.join(tested.options)}".rstrip(),
+        *([f"  run         {tested.where}"] if tested.where else []),
         f"  tests       {counted([result.verdict for result in run.of(tested.name)])}",
         f"  statements  {len(decided)} of {len(run.statements)}: {counted(decided)}",
     ]

@@ -17,6 +17,8 @@ How the claims are counted:
   and ``untested`` where nothing follows for the runtime.  An error is an exit status other than 0.
 * ``says`` is a paraphrase.  ``how`` tells the author of a test how the claim is decided from outside; a statement has
   either this or ``untested``, the reason why no black-box test can decide it.
+* What is beyond the text is in the document ``beyond``, which is ours: its level is BEYOND, and it leads to no
+  page.
 
 The data is in one TOML file a document, ``id`` is document, section and claim with dots between, and the sections are
 those of ``anchors.toml``.  This package imports the standard library only.
@@ -36,9 +38,14 @@ from conformance import SPECIFICATION
 FOLDER = Path(__file__).parent
 
 #: One file each, in the order in which they are read and reported.
-DOCUMENTS = ("bundle", "glossary", "runtime", "runtime-linux", "config", "config-linux", "features", "features-linux")
+DOCUMENTS = (
+    "bundle", "glossary", "runtime", "runtime-linux", "config", "config-linux", "features", "features-linux", "beyond",
+)  # fmt: skip
 
-LEVELS = ("MUST", "MUST NOT", "REQUIRED", "SHOULD", "SHOULD NOT", "OPTIONAL", "MAY")
+#: The one that is ours: what nobody wrote down, and what every caller and everyone else on the machine relies on.
+BEYOND = "beyond"
+
+LEVELS = ("MUST", "MUST NOT", "REQUIRED", "SHOULD", "SHOULD NOT", "OPTIONAL", "MAY", BEYOND.upper())
 
 WORD = "[a-z0-9]+(?:-[a-z0-9]+)*"
 ID = re.compile(rf"{WORD}\.{WORD}\.{WORD}")
@@ -68,7 +75,9 @@ class Statement:
 
     @property
     def url(self) -> str:
-        """Where the specification says it."""
+        """Where the specification says it, "" where it does not."""
+        if self.document == BEYOND:
+            return ""
         anchor = self.section.partition("#")[2]
         return f"https://github.com/opencontainers/runtime-spec/blob/v{SPECIFICATION}/{self.document}.md#{anchor}"
 
@@ -159,6 +168,8 @@ def mistakes_of(table: dict[str, Any], document: str, known: tuple[str, ...]) ->
     section = table["section"]
     if table["level"] not in LEVELS:
         mistakes.append(f"has the level {table['level']!r}; there are {', '.join(LEVELS)}")
+    elif (table["level"] == BEYOND.upper()) != (document == BEYOND):
+        mistakes.append(f"has the level {table['level']}, and is in {document}.toml")
     if ("how" in table) == ("untested" in table):
         mistakes.append("needs either how or untested")
     if section not in known or not section.startswith(f"{document}#"):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import config
-from conformance.hooking import Marks
 from conformance.marks import decides
-from conformance.refusal import accepted
+from conformance.support.hooking import Marks
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from conformance.workshop import Maker, Workshop

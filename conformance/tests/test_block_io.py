@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import cgroup, disks, limits
-from conformance.limits import Limits
+from conformance import cgroup, disks
 from conformance.marks import decides, needs
+from conformance.support import limits
+from conformance.support.limits import Limits
 
 if TYPE_CHECKING:
     from conformance.shared import Shared

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import caller
 from conformance.marks import decides, needs
 from conformance.seen import CAPABILITIES
+from conformance.support import caller
 
 if TYPE_CHECKING:
     from conformance.runtime import Runtime

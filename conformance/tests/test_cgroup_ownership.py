@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance import cgroup, config
-from conformance.limits import together
 from conformance.marks import decides, needs
-from conformance.namespaces import map_ids
+from conformance.support.limits import together
+from conformance.support.namespaces import map_ids
 from conformance.verdict import Failed
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import cgroup, limits
+from conformance import cgroup
 from conformance.container import until
 from conformance.marks import decides, needs
+from conformance.support import limits
 from conformance.verdict import Unsupported
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import cgroup, limits
-from conformance.limits import Limits, limited
+from conformance import cgroup
 from conformance.marks import decides, needs
+from conformance.support import limits
+from conformance.support.limits import Limits, limited
 
 if TYPE_CHECKING:
     from conformance.shared import Shared

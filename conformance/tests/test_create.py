@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import config, network, processes
+from conformance import config, processes
 from conformance.bundle import tree
 from conformance.marks import decides, needs, optional
-from conformance.namespaces import Holder, inside
+from conformance.support import network
+from conformance.support.namespaces import Holder, inside
 
 if TYPE_CHECKING:
     from conformance.runtime import Runtime

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.config import add_mount
+from conformance.config import add_mount, without_mount
 from conformance.marks import decides, needs
 from conformance.runtime import create_arguments
 
@@ -32,8 +32,8 @@ PTS = ("/dev/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666", "mode=062
 def in_dev(request: pytest.FixtureRequest, container: Maker) -> dict[str, object]:
     """What a container sees in /dev, be that a mount or a directory of the root file system."""
     box = container()
-    if request.param:
-        add_mount(box.config, "/dev", "tmpfs", "tmpfs", "nosuid", "mode=755", "size=64k")
+    if not request.param:
+        without_mount(box.config, "/dev")
     found = box.report()["dev"]
     assert isinstance(found, dict)
     return found

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import refusal
-from conformance.limits import together
 from conformance.marks import decides, needs
+from conformance.support import refusal
+from conformance.support.limits import together
 from conformance.verdict import Failed
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from conformance.config import without_mount
 from conformance.marks import decides, needs
-from conformance.namespaces import map_ids
+from conformance.support.namespaces import map_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +128,7 @@ def test_a_device_that_is_not_complete_is_refused(container: Maker, wrong: dict[
 @pytest.mark.parametrize("what", ["file", "directory", "other-numbers", "fifo"])
 def test_a_path_that_is_something_else_is_refused(container: Maker, what: str) -> None:
     box = container()
+    without_mount(box.config, "/dev")
     place = box.rootfs / "dev" / "conformance"
     if what == "file":
         place.write_text("")
@@ -144,6 +146,7 @@ def test_a_path_that_is_something_else_is_refused(container: Maker, what: str) -
 @decides("config-linux.devices.path-existing")
 def test_a_device_that_is_there_already_is_no_error(container: Maker) -> None:
     box = container()
+    without_mount(box.config, "/dev")
     os.mknod(box.rootfs / "dev" / "conformance", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     (found,) = looked_at(box, device("/dev/conformance"))
     assert (found.get("type"), found.get("major"), found.get("minor")) == ("char", 1, 3)

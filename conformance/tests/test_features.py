@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import caller, features, semver
-from conformance.hooking import KINDS, Marks
+from conformance import features, semver
 from conformance.marks import decides, needs
+from conformance.support import caller
+from conformance.support.hooking import KINDS, Marks
 
 if TYPE_CHECKING:
     from conformance.installed import Installed

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import config, features, network
+from conformance import config, features
 from conformance import needs as machine
 from conformance.marks import decides, needs
-from conformance.mounting import Tree
-from conformance.namespaces import Holder, inside
-from conformance.refusal import refused_singly
-from conformance.trials import Trial, Trials, place, trial
+from conformance.support import network
+from conformance.support.mounting import Tree
+from conformance.support.namespaces import Holder, inside
+from conformance.support.refusal import refused_singly
+from conformance.support.trials import Trial, Trials, place, trial
 from conformance.verdict import Failed
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def owner_in_mount(workshop: Workshop, *, of_namespace: bool) -> int | None:
     mapping = [{"containerID": UID, "hostID": 77, "size": 1}]
     if of_namespace:
         config.user_namespace(box.config, 100_000, 65536)
-        config.add_mount(box.config, "/dev", "tmpfs", "tmpfs", "mode=755")
         mapping = [{"containerID": 0, "hostID": 100_000, "size": 65536}]
     (box.rootfs / "trials" / "mapped").mkdir(parents=True)
     entry = trial("mapped", tree.top, "bind").entries[0]

@@ -8,8 +8,8 @@ import pytest
 
 from conformance import processes
 from conformance.container import until
-from conformance.hooking import INSIDE, KINDS, OF_CREATE, Marks
 from conformance.marks import decides
+from conformance.support.hooking import INSIDE, KINDS, OF_CREATE, Marks
 
 if TYPE_CHECKING:
     from conformance.container import Container

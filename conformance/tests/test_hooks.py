@@ -10,9 +10,9 @@ import pytest
 
 from conformance import config, processes
 from conformance.container import until
-from conformance.hooking import INSIDE, KINDS, OF_CREATE, Marks
-from conformance.marks import decides
+from conformance.marks import decides, needs
 from conformance.seen import Seen
+from conformance.support.hooking import INSIDE, KINDS, OF_CREATE, Marks
 
 if TYPE_CHECKING:
     from conformance.container import Container
@@ -191,6 +191,7 @@ def test_poststop_hooks_run_when_the_container_is_gone(workshop: Workshop, conta
     assert {str(group): seen.errno("stat", str(group)) for group in groups} == {str(group): 2 for group in groups}
 
 
+@needs("root")
 @each_kind("after-environment", "prestart", "createRuntime")
 def test_hooks_of_create_run_when_the_namespaces_are_there(workshop: Workshop, container: Maker, kind: str) -> None:
     box = container()
@@ -204,6 +205,7 @@ def test_hooks_of_create_run_when_the_namespaces_are_there(workshop: Workshop, c
         assert links[name] != os.readlink(f"/proc/self/ns/{name}"), name
 
 
+@needs("root")
 @each_kind("before-pivot", "prestart", "createRuntime")
 def test_hooks_of_create_run_before_the_root_is_changed(workshop: Workshop, container: Maker, kind: str) -> None:
     """The container's process still sees a file of the host by its path."""

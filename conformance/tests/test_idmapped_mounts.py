@@ -12,8 +12,8 @@ import pytest
 
 from conformance import config
 from conformance.marks import decides, needs, optional
-from conformance.mounting import Tree
-from conformance.trials import Trial, Trials, place
+from conformance.support.mounting import Tree
+from conformance.support.trials import Trial, Trials, place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,9 +62,7 @@ def asked(at: str) -> tuple[str, ...]:
 
 
 def in_user_namespace(of: config.Config) -> None:
-    """With a /dev in which its root may make files."""
     config.user_namespace(of, FIRST, 65536)
-    config.add_mount(of, "/dev", "tmpfs", "tmpfs", "nosuid", "mode=755")
 
 
 def source(tree: Tree, options: tuple[str, ...]) -> Path:

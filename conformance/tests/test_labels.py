@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance.marks import decides, needs
-from conformance.refusal import accepted
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import cgroup, limits
+from conformance import cgroup
 from conformance import needs as machine
-from conformance.limits import Limits, limited
 from conformance.marks import decides, needs
+from conformance.support import limits
+from conformance.support.limits import Limits, limited
 
 if TYPE_CHECKING:
     from conformance.shared import Shared

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import config, mounting
+from conformance import config
 from conformance.marks import decides, needs, optional
-from conformance.trials import Trials, place, trial
+from conformance.support import mounting
+from conformance.support.trials import Trials, place, trial
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

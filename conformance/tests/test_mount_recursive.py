@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import config, mounting
+from conformance import config
 from conformance.marks import decides, needs, optional
-from conformance.mounting import Tree
-from conformance.trials import Trials, place, trial
+from conformance.support import mounting
+from conformance.support.mounting import Tree
+from conformance.support.trials import Trials, place, trial
 
 if TYPE_CHECKING:
     from conformance.shared import Shared

@@ -8,7 +8,7 @@ import pytest
 
 from conformance import cgroup, config
 from conformance.marks import decides, needs
-from conformance.trials import Trials, place, trial
+from conformance.support.trials import Trials, place, trial
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from conformance import config
 from conformance.marks import decides, needs
-from conformance.namespaces import KINDS, Holder
+from conformance.support.namespaces import KINDS, Holder
 from conformance.tests.test_namespaces import each_type
 
 if TYPE_CHECKING:

@@ -12,10 +12,12 @@ import pytest
 
 from conformance import config
 from conformance.marks import decides, needs, optional
-from conformance.namespaces import KINDS, map_ids, own
+from conformance.support.namespaces import KINDS, map_ids, own
 from conformance.verdict import Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from conformance.workshop import Maker, Workshop
 
 #: What a machine or a runtime may lack.
@@ -24,14 +26,20 @@ MORE = {
     "cgroup": [needs("cgroupns"), optional("linux.namespaces", "cgroup")],
     "time": [needs("timens"), optional("linux.namespaces", "time")],
 }
+#: Where it is that of the host.  A user namespace may mount the procfs of its own PID namespaces alone.
+INHERITED = {"pid": [needs("root")]}
 
 
-def each_type(claim: str, *without: str) -> pytest.MarkDecorator:
+def each_type(claim: str, *without: str, more: Mapping[str, list[pytest.MarkDecorator]] = {}) -> pytest.MarkDecorator:
     """A parameter ``kind`` that decides ``config-linux.namespaces.CLAIM`` with the type in the place of KIND."""
     cases = []
     for kind in KINDS:
         if kind not in without:
-            marks = [decides(f"config-linux.namespaces.{claim.replace('KIND', kind)}"), *MORE.get(kind, [])]
+            marks = [
+                decides(f"config-linux.namespaces.{claim.replace('KIND', kind)}"),
+                *MORE.get(kind, []),
+                *more.get(kind, []),
+            ]
             cases.append(pytest.param(kind, marks=marks))
     return pytest.mark.parametrize("kind", cases)
 
@@ -46,7 +54,7 @@ def test_a_type_in_the_list_is_a_new_namespace(container: Maker, kind: str) -> N
     assert box.report()["namespaces"][KINDS[kind][0]] != own(kind)
 
 
-@each_type("unlisted-KIND", "mount", "user")
+@each_type("unlisted-KIND", "mount", "user", more=INHERITED)
 def test_a_type_that_is_not_in_the_list_is_inherited(container: Maker, kind: str) -> None:
     box = container()
     config.drop_namespace(box.config, kind)

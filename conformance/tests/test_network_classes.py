@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import cgroup, limits
+from conformance import cgroup
 from conformance.marks import decides, needs
+from conformance.support import limits
 
 if TYPE_CHECKING:
     from conformance.workshop import Workshop

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import config, network
+from conformance import config
 from conformance.marks import decides, needs, optional
-from conformance.namespaces import Holder, inside
+from conformance.support import network
+from conformance.support.namespaces import Holder, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

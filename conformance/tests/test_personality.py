@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import caller
 from conformance.marks import decides, since
-from conformance.refusal import accepted
+from conformance.support import caller
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from conformance.runtime import Runtime

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from conformance import limits
 from conformance.marks import decides, needs
+from conformance.support import limits
 
 if TYPE_CHECKING:
     from conformance.workshop import Maker, Workshop

@@ -10,7 +10,7 @@ import pytest
 from conformance.bundle import place_probe
 from conformance.config import ABSENT
 from conformance.marks import decides
-from conformance.refusal import accepted
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from conformance.runtime import Runtime

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import config, mounting
+from conformance import config
 from conformance.marks import decides, needs
-from conformance.mounting import Tree
 from conformance.seen import mounts
-from conformance.trials import Trials, trial
+from conformance.support import mounting
+from conformance.support.mounting import Tree
+from conformance.support.trials import Trials, trial
 
 if TYPE_CHECKING:
     from conformance.container import Container

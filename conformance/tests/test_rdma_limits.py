@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import limits
 from conformance.marks import decides, needs
+from conformance.support import limits
 
 if TYPE_CHECKING:
     from conformance.workshop import Workshop

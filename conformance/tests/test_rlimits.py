@@ -9,7 +9,7 @@ import pytest
 
 from conformance import needs
 from conformance.marks import decides
-from conformance.refusal import accepted
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from conformance.workshop import Maker, Workshop

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import caller, cgroup
+from conformance import cgroup
 from conformance.config import set_path
 from conformance.marks import decides, needs, since
-from conformance.refusal import accepted
+from conformance.support import caller
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from conformance.container import Container
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 POLICIES = {"SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_IDLE": 5, "SCHED_DEADLINE": 6}
 FLAGS = {"SCHED_FLAG_RESET_ON_FORK": 1, "SCHED_FLAG_RECLAIM": 2, "SCHED_FLAG_DL_OVERRUN": 4}
 
-#: 3 ms in each 300 ms, to be had within 200 ms.
-DEADLINE = {"policy": "SCHED_DEADLINE", "runtime": 3_000_000, "deadline": 200_000_000, "period": 300_000_000}
+#: 30 ms in each 300 ms, to be had within 200 ms: on an emulated processor the probe must come to its end with that.
+DEADLINE = {"policy": "SCHED_DEADLINE", "runtime": 30_000_000, "deadline": 200_000_000, "period": 300_000_000}
 
 #: Class in the upper bits (linux/ioprio.h).
 CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.marks import decides, needs, optional
-from conformance.seccomp import DENIED, I386_GETPRIORITY, call, policy, rule
+from conformance.support.seccomp import DENIED, I386_GETPRIORITY, call, policy, rule
 
 if TYPE_CHECKING:
     from conformance.container import Container

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.marks import decides, needs, optional
-from conformance.seccomp import call, policy, rule
+from conformance.support.seccomp import call, policy, rule
 
 if TYPE_CHECKING:
     from conformance.workshop import Maker

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.marks import decides, needs, optional
-from conformance.seccomp import DENIED, NUMBERS, Listener, Message, answer, call, policy, rule
+from conformance.support.seccomp import DENIED, NUMBERS, Listener, Message, answer, call, policy, rule
 from conformance.tests.test_seccomp import refused
 
 if TYPE_CHECKING:

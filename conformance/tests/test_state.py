@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance import config, processes
-from conformance.hooking import KINDS, Marks
 from conformance.marks import decides, needs
 from conformance.state import STATUSES
+from conformance.support.hooking import KINDS, Marks
 
 if TYPE_CHECKING:
     from typing import Any

@@ -8,8 +8,8 @@ import pytest
 
 from conformance import config, seen
 from conformance.marks import decides
-from conformance.refusal import accepted
-from conformance.terminal import ConsoleSocket
+from conformance.support.refusal import accepted
+from conformance.support.terminal import ConsoleSocket
 
 if TYPE_CHECKING:
     from conformance.container import Container
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 def with_terminals(box: Container) -> Container:
     """What a terminal of the container's own is made with."""
-    config.add_mount(box.config, "/dev", "tmpfs", "tmpfs", "nosuid", "mode=755", "size=64k")
     config.add_mount(box.config, "/dev/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666", "mode=0620")
     return box
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import caller, config
+from conformance import config
 from conformance.config import ABSENT
 from conformance.marks import decides, needs
-from conformance.refusal import accepted
+from conformance.support import caller
+from conformance.support.refusal import accepted
 
 if TYPE_CHECKING:
     from conformance.config import Config
@@ -80,7 +81,6 @@ def test_without_umask_it_is_the_caller_s(container: Maker, runtime: Runtime) ->
 def mapped(workshop: Workshop, **user: Any) -> Config:
     """With a user namespace of 100 ids."""
     made = config.user_namespace(workshop.config("report", "+", "wait"), FIRST, 100)
-    config.add_mount(made, "/dev", "tmpfs", "tmpfs", "mode=755", "size=64k")  # where root of the namespace may write
     made["process"]["user"].update(user)
     return made
 

@@ -10,7 +10,7 @@ import pytest
 from conformance.bundle import tree
 from conformance.config import add_mount
 from conformance.marks import decides, needs
-from conformance.namespaces import map_ids
+from conformance.support.namespaces import map_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

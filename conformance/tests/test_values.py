@@ -9,7 +9,7 @@ import pytest
 
 from conformance.config import ABSENT
 from conformance.marks import decides
-from conformance.refusal import accepted, texts_accepted
+from conformance.support.refusal import accepted, texts_accepted
 
 if TYPE_CHECKING:
     from conformance.workshop import Maker, Workshop

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from conformance import health, installed, processes
+from conformance import features, health, installed, processes
 from conformance.container import until
+from conformance.verdict import Broken, Failed, Hung
 from tests.unit.conformance.fakes import conformance, fake
 
 pytestmark = pytest.mark.needs("static")
@@ -101,6 +102,45 @@ def test_a_file_that_is_no_program(tmp_path: Path, content: bytes, said: str) ->
     runtime.write_bytes(content)
     runtime.chmod(0o755)
     assert said in health.complaint(installed.find(str(runtime)), 20)
+
+
+def test_a_runtime_that_hangs_in_each_test_is_not_asked_for_ever(tmp_path: Path) -> None:
+    """Each time takes a deadline, and there are a thousand tests; the container before all tests lives well."""
+    runtime = fake(tmp_path / "fake", {"BEFORE_delete": '[ -e "$0.later" ] && sleep 1000; touch "$0.later"'})
+    report = tmp_path / "run.json"
+    options = ("--deadline", "5", "--hangs", "2", "-n", "0", "--format", f"json={report}")
+    ran = conformance("--runtime", runtime, *options, "test_state.py::test_the_id_is_that_of_create")
+    assert (ran.status, ran.stdout, ran.stderr) == (1, "", "")
+    results = json.loads(report.read_text())["results"]
+    assert {result["verdict"] for result in results} == {"broken"}
+    reasons = sorted(result["reason"].partition("\n")[0] for result in results)
+    assert reasons[:2] == ["fake was not asked: it had hung in 2 tests (--hangs 2)"] * 2
+    assert all(reason.startswith("the runtime hangs: it was killed after 5 s") for reason in reasons[2:])
+
+
+def test_what_hangs_beside_a_failure_counts_and_what_tests_share_counts_once(tmp_path: Path) -> None:
+    runtime = installed.find(str(fake(tmp_path / "fake")))
+    patience = health.Patience(2)
+    shared = Hung("shared")
+    for error in (None, Failed("no"), shared, BaseExceptionGroup("several", [shared])):
+        patience.note(runtime, error, None)
+        assert patience.complaint(runtime) == ""
+    patience.note(runtime, Failed("no"), Hung("clearing up"))
+    assert "it had hung in 2 tests" in patience.complaint(runtime)
+    assert patience.complaint(installed.find("other=/bin/true")) == ""
+
+
+@pytest.mark.parametrize("wrong", ["kill -SEGV $$", "echo '['; exit 0"], ids=["crashes", "garbage"])
+def test_features_are_asked_for_once(tmp_path: Path, wrong: str) -> None:
+    """Hundreds of tests want to know, and a runtime that hangs there would take its time for each."""
+    runtime = tmp_path / "fake"
+    runtime.write_text(f'#!/bin/sh\nfor verb; do [ "$verb" = features ] && echo >>"$0.asked"; done\n{wrong}\n')
+    runtime.chmod(0o755)
+    found = installed.find(str(runtime))
+    for _ in range(3):
+        with pytest.raises(Broken):
+            features.told(found)
+    assert (tmp_path / "fake.asked").read_text() == "\n"
 
 
 def test_a_bad_runtime_does_not_keep_a_good_one_from_being_tested(tmp_path: Path) -> None:

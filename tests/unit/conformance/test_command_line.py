@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from conformance import installed, results
+from conformance import installed, options
+from conformance.runs import results
 from conformance.verdict import Verdict
 from tests.unit.conformance.fakes import REPOSITORY, conformance, fake
 
@@ -44,6 +45,31 @@ def test_a_wrong_command_line_is_one_sentence(arguments: list[str], said: str) -
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+def test_options_of_somebody_s_pytest_are_not_for_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-v --durations=3")
+    assert conformance("--runtime", fake(tmp_path / "good"), "-n", "0", ONE).status == 0
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(5, (60, 120)), (20, (60, 120)), (60, (180, 360))])
+def test_with_more_time_for_commands_there_is_more_for_tests(given: float, seconds: tuple[float, float]) -> None:
+    settings = options.Settings((), given, 1, None, (), Path())
+    assert (settings.test_deadline(), settings.test_deadline(120)) == seconds
+
+
+def test_without_pytest_it_is_told_what_to_install() -> None:
+    command = [sys.executable, "-S", "-m", "conformance", "--runtime", "/bin/true"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("the suite runs by pytest, which is not here: pip install pytest")
+    assert "Traceback" not in done.stderr
+
+
+def test_verbose_is_what_pytest_prints(tmp_path: Path) -> None:
+    ran = conformance("--runtime", fake(tmp_path / "good"), "-n", "0", "-v", ONE)
+    assert ran.status == 0
+    assert "test session starts" in ran.stdout
 
 
 def test_each_format_tells_of_each_verdict(tmp_path: Path) -> None:
@@ -138,8 +164,13 @@ def test_a_listed_deviation_is_no_failure_and_its_absence_is(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("condition", "ended"),
-    [({"versions": ["1.2"]}, "unexpected"), ({"versions": ["1.3", "2"]}, "passed"), ({"where": ["selinux"]}, "passed")],
-    ids=["this version", "another version", "another machine"],
+    [
+        ({"versions": ["1.2"]}, "unexpected"),
+        ({"versions": ["1.3", "2"]}, "passed"),
+        ({"where": ["selinux"]}, "passed"),
+        ({"sometimes": True}, "passed"),
+    ],
+    ids=["this version", "another version", "another machine", "a race"],
 )
 def test_a_deviation_may_be_of_a_version_or_a_kind_of_machine(
     tmp_path: Path, condition: dict[str, Any], ended: str
@@ -156,6 +187,7 @@ def test_a_deviation_may_be_of_a_version_or_a_kind_of_machine(
         ({"test": ONE}, "statement is missing"),
         ({**LISTED, "where": ["mars"]}, "unknown need 'mars'"),
         ({**LISTED, "versions": "1.2"}, "versions must be a list of texts"),
+        ({**LISTED, "sometimes": False}, "sometimes must be true, or left out"),
     ],
 )
 def test_a_bad_list_of_deviations_is_refused(tmp_path: Path, entry: dict[str, Any], said: str) -> None:

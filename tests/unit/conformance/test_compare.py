@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import compare, results
 from conformance.__main__ import main
-from conformance.compare import Change
+from conformance.runs import compare, results
+from conformance.runs.compare import Change
 from conformance.verdict import Verdict
 
 if TYPE_CHECKING:

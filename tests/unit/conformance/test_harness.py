@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance import installed, results, verdict
+from conformance import installed, verdict
 from conformance.call import BRIEF, SHOWN
 from conformance.evidence import Evidence
+from conformance.runs import results
 from conformance.shared import Shelf
 from conformance.verdict import Broken, Failed, Unsupported, Verdict
 from tests.unit.conformance.fakes import fake

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import pytest
 
-from conformance import results
 from conformance.report import html
 from conformance.report.evidence import pretty
 from conformance.report.markup import Html, element, visible
-from conformance.results import Result, Run
-from conformance.verdict import Verdict
+from conformance.runs import results
+from conformance.runs.results import Result, Run
+from conformance.verdict import BAD, Verdict
 
 HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(1)>\" ' &lt; \x1b[31m\0\r\u202e\udcff"
 
@@ -256,6 +257,72 @@ def test_the_page_loads_nothing_and_allows_only_its_own_script(page: Node) -> No
 def test_a_run_without_results_is_a_page_too() -> None:
     page = read(html.render(run(statements=[statement("runtime.kill.a")])))
     assert list(rows(page)) == ["runtime.kill.a"]
+
+
+def test_what_is_asked_and_shown_has_a_name_for_those_who_do_not_see_it(page: Node) -> None:
+    labelled = [
+        control for label in page.all("label") for control in label.all() if control.name in ("select", "input")
+    ]
+    controls = [*page.all("select"), *page.all("input")]
+    assert len(controls) == 4
+    assert all(control in labelled or control.attributes.get("aria-label") for control in controls)
+    assert all(label.text.strip() for label in page.all("label"))
+    for name in ("form", "article"):
+        assert all(each.attributes.get("aria-label") for each in page.all(name))
+    levels = [int(node.name[1]) for node in page.all() if re.fullmatch("h[1-6]", node.name)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_each_cell_of_a_table_has_its_headings(page: Node) -> None:
+    """Also on narrow screens, whose style takes the roles of tables away."""
+    roles = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell"}
+    for table in page.all("table"):
+        width = len(table.all("thead")[0].all("th"))
+        for row in table.all("tr"):
+            head, *cells = [*row.all("th"), *row.all("td")]
+            assert head.attributes["scope"] in ("row", "col", "rowgroup")
+            assert len(cells) + int(head.attributes.get("colspan") or 1) == width
+        for node in table.all():
+            wanted = roles.get(node.name)
+            assert wanted is None or node.attributes["role"] == wanted
+
+
+def test_a_verdict_is_told_by_more_than_its_colour(page: Node) -> None:
+    badges = [node for node in page.all("span") if str(node.attributes.get("class", "")).startswith("badge")]
+    assert {
+        str(badge.attributes["class"]).split()[1] in badge.text or "untested" in badge.text for badge in badges
+    } == {True}
+
+
+def test_merged_runs_tell_where_each_ran_and_partial_ones_that_they_are() -> None:
+    made = run(result("t.py::a", "one", Verdict.PASSED), statements=[])
+    assert "partial" not in read(html.render(made)).all("header")[0].text
+    made.partial = "ended by SIGTERM, 1 of 9 tests have a verdict"
+    made.runtimes = [replace(made.runtimes[0], where="kernel 6.1"), replace(made.runtimes[1], where="kernel 6.8")]
+    page = read(html.render(made))
+    assert f"This report is partial: {made.partial}" in page.all("header")[0].text
+    assert [row.all("td")[2].text for row in page.all("table")[0].all("tr")[1:]] == ["kernel 6.1", "kernel 6.8"]
+
+
+def test_on_paper_is_the_evidence_of_what_is_not_as_it_should_be() -> None:
+    style = (html.HERE / "page.css").read_text()
+    printed = style.partition("@media print")[2]
+    for verdict in BAD:
+        assert f".{verdict}" in printed
+
+
+def test_the_size_grows_with_the_evidence_and_no_faster() -> None:
+    """Of 900 statements and three runtimes, whose evidence is a thousand characters each."""
+    note = [{"what": "seen", "seen": "x" * 1000}]
+    names = [f"runtime.kill.s{number}" for number in range(900)]
+    found = [
+        result(f"t.py::t{number}", runtime, Verdict.PASSED, name, notes=note)
+        for number, name in enumerate(names)
+        for runtime in ("one", "two", "three")
+    ]
+    made = run(*found, statements=[statement(name) for name in names], runtimes=("one", "two", "three"))
+    assert len(html.render(made)) < 900 * 3 * 1000 * 2.5
 
 
 def test_markup_is_escaped_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.limits import together
+from conformance.support.limits import together
 from conformance.verdict import Failed
 
 

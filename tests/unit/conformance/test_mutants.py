@@ -12,7 +12,7 @@ import pytest
 from conformance import statements
 from conformance.mutants import proof
 from conformance.mutants.table import CONTROL, MUTANTS
-from conformance.results import Result, Run
+from conformance.runs.results import Result, Run
 from conformance.verdict import Verdict
 from tests.unit.conformance.fakes import REPOSITORY
 
@@ -130,8 +130,14 @@ def test_a_test_that_fails_anyway_catches_nothing(one: Mutant) -> None:
 @pytest.mark.parametrize("verdict", ["skipped", "unsupported"])
 def test_where_the_machine_lacks_something_nothing_can_be_told(one: Mutant, verdict: str) -> None:
     run = found(one, verdict, control=verdict, reason="there is no such thing")
-    assert proof.undecided(run, one) == "there is no such thing"
-    assert proof.undecided(found(one, "failed"), one) == ""
+    assert proof.undecided(run, one, {}) == "there is no such thing"
+    assert proof.undecided(found(one, "failed"), one, {}) == ""
+
+
+def test_a_known_deviation_of_the_real_runtime_proves_nothing(one: Mutant) -> None:
+    run = found(one, "failed", control="failed")
+    assert proof.undecided(run, one, {one.test: "it does not"}) == f"the runtime itself fails {one.test}: it does not"
+    assert proof.undecided(run, one, {"another": "it does not"}) == ""
 
 
 def test_a_config_that_is_refused_catches_nothing(one: Mutant) -> None:

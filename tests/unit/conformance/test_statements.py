@@ -79,6 +79,12 @@ def test_a_statement_leads_to_its_section() -> None:
     assert one.url == f"https://github.com/opencontainers/runtime-spec/blob/v{SPECIFICATION}/runtime.md#create"
 
 
+def test_what_is_beyond_the_text_leads_nowhere(folder: Path) -> None:
+    text = GOOD.replace("bundle", "beyond").replace("container-format", "killed").replace("MUST", "BEYOND")
+    (folder / "beyond.toml").write_text(text)
+    assert [(each.level, each.url) for each in statements.load(folder)] == [("BEYOND", "")]
+
+
 def test_a_catalog_is_read_in_the_order_of_documents(folder: Path) -> None:
     (folder / "runtime.toml").write_text(GOOD.replace("bundle", "runtime").replace("container-format", "create"))
     (folder / "bundle.toml").write_text(GOOD)
@@ -96,6 +102,7 @@ def test_a_section_with_a_hyphen_before_it_is_written_without_in_an_id(folder: P
     [
         (GOOD + GOOD, "bundle.container-format.something: is in bundle.toml already"),
         (GOOD.replace('"MUST"', '"WILL"'), "has the level 'WILL'; there are MUST, "),
+        (GOOD.replace('"MUST"', '"BEYOND"'), "has the level BEYOND, and is in bundle.toml"),
         (GOOD + 'untested = "why"', "needs either how or untested"),
         (GOOD.replace('how = "look"', ""), "needs either how or untested"),
         (GOOD.replace('says = "something holds"', ""), "bundle.container-format.something: has no says"),

@@ -8,6 +8,7 @@ What can be changed:
     personality=HEX        without=CAPABILITY    (its number, out of the bounding set and the others)
     cpus=CPU,…             oom=NUMBER            (oom_score_adj)
     soft=LIMIT:VALUE       (the number of a resource limit)
+    inheritable=CAPABILITY (its number, which must be permitted)
     user=UID               (with the group of that number, and no other)
 """
 
@@ -19,6 +20,7 @@ import resource
 import sys
 
 _PR_CAPBSET_DROP = 24
+_CAPABILITY_VERSION_3 = 0x20080522
 
 
 def command(**changes: object) -> list[str]:
@@ -49,6 +51,15 @@ def user(uid: int) -> None:
     os.setuid(uid)
 
 
+def inheritable(value: str) -> None:
+    """Add a capability to those that are passed on (capset(2))."""
+    number = int(value)
+    header, data = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    call("capget", ctypes.addressof(header), ctypes.addressof(data))
+    data[3 * (number // 32) + 2] |= 1 << number % 32
+    call("capset", ctypes.addressof(header), ctypes.addressof(data))
+
+
 def soft(value: str) -> None:
     number, limit = map(int, value.split(":"))
     resource.setrlimit(number, (limit, resource.getrlimit(number)[1]))
@@ -65,6 +76,7 @@ CHANGES = {
     "oom": oom,
     "user": lambda value: user(int(value)),
     "soft": soft,
+    "inheritable": inheritable,
 }
 
 

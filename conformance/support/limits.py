@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from conformance import cgroup, config, refusal
+from conformance import cgroup, config
+from conformance.support import refusal
 from conformance.verdict import Broken, Failed
 
 if TYPE_CHECKING:

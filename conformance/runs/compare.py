@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import results
+from conformance.runs import results
 from conformance.verdict import ORDER, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.results import Result, Run, Tested
+    from conformance.runs.results import Result, Run, Tested
 
 
 class Change(StrEnum):
@@ -39,7 +38,7 @@ WORTH = {
 
 
 class Incomparable(Exception):
-    """A file cannot be read, or the runs have nothing in common; the message says which and why."""
+    """The runs have nothing in common; the message says why."""
 
 
 def change(before: Verdict, after: Verdict) -> Change:
@@ -78,18 +77,6 @@ class Comparison:
     @property
     def worse(self) -> bool:
         return any(each.change is Change.WORSE for each in (*self.statements, *self.tests))
-
-
-def read(path: str) -> Run:
-    """The run in a file.  Raises Incomparable."""
-    try:
-        return results.load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Incomparable(f"{path}: it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Incomparable(f"{path}: it is no JSON of a run: it is not UTF-8") from None
-    except results.Unreadable as error:
-        raise Incomparable(f"{path}: {error}; a run is written by --format json=FILE") from None
 
 
 def pairs(before: Run, after: Run) -> list[tuple[Tested, Tested]]:
@@ -149,7 +136,7 @@ def told(before: Run, after: Run, comparisons: list[Comparison]) -> str:
 
 def headline(run: Run) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in run.machine.items())
-    return f"{run.started}  {machine}"
+    return f"{run.started}  {machine}" + (f"  (partial: {run.partial})" if run.partial else "")
 
 
 def section(each: Comparison) -> Iterator[str]:
@@ -180,7 +167,7 @@ def printable(line: str) -> str:
 
 
 def main(first: str, second: str) -> tuple[str, bool]:
-    """What is printed, and whether something got worse.  Raises Incomparable."""
-    before, after = read(first), read(second)
+    """What is printed, and whether something got worse.  Raises Incomparable, and results.Unreadable."""
+    before, after = results.read(first), results.read(second)
     made = [compare(before, after, old, new) for old, new in pairs(before, after)]
     return told(before, after, made), any(each.worse for each in made)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from conformance.config import PROBE, add_hook, add_mount
+from conformance.container import until
 from conformance.state import State
 from conformance.verdict import Failed
 
 if TYPE_CHECKING:
+    from conformance.call import Call
     from conformance.container import Container
     from conformance.workshop import Workshop
 
@@ -26,6 +29,7 @@ class Marks:
     """The hooks of one container, and what they have written."""
 
     def __init__(self, workshop: Workshop, box: Container) -> None:
+        self.workshop = workshop
         self.box = box
         self.host = workshop.directory(f"marks-{len(workshop.containers)}")
         self.host.chmod(0o777)
@@ -52,6 +56,23 @@ class Marks:
         """One more hook, which writes ``label`` (its kind) and then runs the probe's command ``then``."""
         words = ["write", self.place(kind, "log"), f"{label or kind}\n"]
         self.hook(kind, *words, *(["+", *then] if then else []), **more)
+
+    def hold(self, kind: str) -> None:
+        """One more hook, which leaves its mark and stays until ``let_go``."""
+        os.mkfifo(self.host / f"held-{kind}")
+        (self.host / f"held-{kind}").chmod(0o666)
+        self.mark(kind, "", "write", self.place(kind, f"held-{kind}"), "x")
+
+    def reached(self, kind: str, call: Call) -> None:
+        """Wait until the hook that holds the verb ``call`` has begun; Failed where the verb ends without it."""
+        until(lambda: kind in self.labels() or call.ended(0), f"the {kind} hook should run")
+        if kind not in self.labels():
+            raise Failed(f"the verb ended without its {kind} hook: {call.outcome().told()}")
+
+    def let_go(self, kind: str) -> None:
+        """Hooks of that kind go on, and each that comes later does not stay."""
+        reader = os.open(self.host / f"held-{kind}", os.O_RDWR)
+        self.workshop.held.callback(os.close, reader)
 
     def keep_state(self, kind: str) -> None:
         """One more hook, which keeps the state that it reads."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import SPECIFICATION
@@ -23,18 +24,22 @@ FORMAT = 2
 
 
 class Unreadable(Exception):
-    """A file is no JSON of a run."""
+    """A file is no JSON of a run; the message says why."""
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A runtime that was tested; ``version`` is "" when it does not tell, ``root`` names the option of its state."""
+    """A runtime that was tested; ``version`` is "" when it does not tell, ``root`` names the option of its state.
+
+    ``where`` says when and on which machine, in a run that was merged of several (merge.py).
+    """
 
     name: str
     path: str
     version: str
     options: tuple[str, ...] = ()
     root: str = "--root"
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,10 @@ class Result:
 
 @dataclass
 class Run:
-    """``started`` is a time in ISO 8601, ``seconds`` of wall clock, ``machine`` what is worth knowing of it."""
+    """``started`` is a time in ISO 8601, ``seconds`` of wall clock, ``machine`` what is worth knowing of it.
+
+    ``partial`` says what ended a run before its last test, and is "" of one that is whole.
+    """
 
     started: str
     seconds: float
@@ -66,6 +74,7 @@ class Run:
     runtimes: list[Tested]
     results: list[Result]
     statements: list[dict[str, str]]
+    partial: str = ""
 
     def of(self, runtime: str) -> list[Result]:
         return [result for result in self.results if result.runtime == runtime]
@@ -130,6 +139,18 @@ class Pool:
         return self.numbers[key]
 
 
+def read(path: str) -> Run:
+    """The run in a file.  Raises Unreadable, which names it."""
+    try:
+        return load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Unreadable(f"{path}: it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unreadable(f"{path}: it is no JSON of a run: it is not UTF-8") from None
+    except Unreadable as error:
+        raise Unreadable(f"{path}: {error}; a run is written by --format json=FILE") from None
+
+
 def load(text: str) -> Run:
     """The run that ``dump`` wrote.  Raises Unreadable."""
     try:
@@ -141,16 +162,25 @@ def load(text: str) -> Run:
     if content.get("format") != FORMAT:
         raise Unreadable(f"its format is {content.get('format')!r}, and this suite reads {FORMAT}")
     try:
-        return Run(
+        found = Run(
             started=of_kind(content["started"], str),
             seconds=of_kind(content["seconds"], float | int),
             machine={name: of_kind(value, str) for name, value in of_kind(content["machine"], dict).items()},
             runtimes=[runtime(each) for each in content["runtimes"]],
             results=[result(each, content["evidence"]) for each in content["results"]],
             statements=[statement(each) for each in content["statements"]],
+            partial=of_kind(content.get("partial", ""), str),
         )
+        for what, names in (
+            ("runtimes", [each.name for each in found.runtimes]),
+            ("results", [(each.runtime, each.test) for each in found.results]),
+            ("statements", [each["id"] for each in found.statements]),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {what} are the same")
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise Unreadable(f"it is damaged: {error!r}") from error
+    return found
 
 
 def of_kind(value: Any, kind: Any) -> Any:
