@@ -9,7 +9,7 @@ import gc
 import sys
 from _frozen_importlib import ModuleSpec
 from marshal import loads
-from posix import O_CLOEXEC, O_RDONLY, _exit, close, open, pread, stat
+from posix import O_CLOEXEC, O_RDONLY, _exit, close, execv, open, pread, stat, write
 
 gc.disable()  # a command is over before a cycle could matter; collections are a tenth of the start-up
 
@@ -20,6 +20,10 @@ MODULES = {}  # type: ignore[var-annotated]
 ORDERS = {}  # type: ignore[var-annotated]
 #: Length and offset of the part that has the modules one by one, for those that are imported later.
 SINGLES = {}  # type: ignore[var-annotated]
+#: What that part begins with, in this very image.
+STAMP = {}  # type: ignore[var-annotated]
+#: How often to begin again with the image that has taken this one's place.
+AGAIN = 3
 PACKAGE = __file__.rpartition("/")[0].rpartition("/")[0]
 
 
@@ -60,6 +64,16 @@ def is_stale(entry):  # type: ignore[no-untyped-def]
     return found.st_mtime_ns != mtime or found.st_size != size
 
 
+def begin_again():  # type: ignore[no-untyped-def]
+    """The interpreter has read the beginning of another image than is there now: an update has replaced it between."""
+    times = int(sys._xoptions.get("pyrunc_again", 0)) + 1
+    if times > AGAIN:
+        write(2, f"pyrunc: {__file__}: the start-up image is damaged (install pyrunc again)\n".encode())
+        _exit(1)
+    arguments = sys.orig_argv[3:] if times > 1 else sys.orig_argv[1:]
+    execv(sys.orig_argv[0], [sys.orig_argv[0], "-X", f"pyrunc_again={times}", *arguments])
+
+
 def preload(names, together):  # type: ignore[no-untyped-def]
     """What ``import`` would do with each name, as far as our modules can tell.
 
@@ -96,6 +110,8 @@ _file = open(__file__, O_RDONLY | O_CLOEXEC)
 _together = pread(_file, _length, _offset)
 SINGLE = memoryview(pread(_file, *SINGLES))
 close(_file)
+if SINGLE[: len(STAMP)] != STAMP or (len(SINGLE), len(_together)) != (SINGLES[0], _length):
+    begin_again()  # type: ignore[no-untyped-call]
 if _names:
     preload(_names, _together)  # type: ignore[no-untyped-call]
 

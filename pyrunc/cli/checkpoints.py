@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 #: Where images are when nobody says so, as with runc.
 IMAGES = "checkpoint"
-REFUSED = ("lazy-pages", "status-fd")
 _PORTS = 65535
 
 
@@ -27,12 +26,13 @@ def checkpoint(line: Line) -> int:
     given: dict[str, Any] = line.options
     root, id = arguments.root(line), line.arguments[0]
     wishes = _wishes(given)
+    status_fd = _status_fd(given)
     if given["plan"]:
         from pyrunc.spec.jsontext import dumps_pretty
 
         out(dumps_pretty(verb.preview(root, id, wishes)) + "\n")
         return 0
-    verb.checkpoint(root, id, _images(given), _work(given), wishes, warn=arguments.warner(line))
+    verb.checkpoint(root, id, _images(given), _work(given), wishes, status_fd=status_fd, warn=arguments.warner(line))
     return 0
 
 
@@ -79,13 +79,11 @@ def _wishes(given: dict[str, Any]) -> Wishes:
     if mode not in rpc.CGROUP_MODES:
         raise UsageError("Invalid manage-cgroups-mode value", where=f"--manage-cgroups-mode {mode}",
                          hint="choose soft, full, strict or ignore")  # fmt: skip
-    for option in REFUSED:
-        if given.get(option):
-            hint = "--pre-dump keeps the pause short, too"
-            raise UsageError(f"--{option}: lazy pages are not implemented by pyrunc", hint=hint)
     for name in given["empty-ns"]:
         if name not in EMPTY:
             raise UsageError(f'namespace "{name}" is not supported', where="--empty-ns", hint="only network is")
+    if given["lazy-pages"] and given.get("pre-dump"):
+        raise UsageError("a pre-dump writes all pages", where="--lazy-pages", hint="give it at the dump that follows")
     return Wishes(
         leave_running=given.get("leave-running", False),
         pre_dump=given.get("pre-dump", False),
@@ -98,12 +96,25 @@ def _wishes(given: dict[str, Any]) -> Wishes:
         shell_job=given["shell-job"],
         file_locks=given["file-locks"],
         auto_dedup=given["auto-dedup"],
+        lazy_pages=given["lazy-pages"],
         page_server=_page_server(given.get("page-server")),
         cgroups_mode=mode,
         empty_namespaces=given["empty-ns"],
         lsm_profile=given.get("lsm-profile") or "",
         lsm_mount_context=given.get("lsm-mount-context") or "",
     )
+
+
+def _status_fd(given: dict[str, Any]) -> int:
+    """-1 without one, as runc has it."""
+    text = given["status-fd"] or "-1"
+    if text == "-1":
+        return -1
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError("is not a file descriptor", where=f"--status-fd {text}", hint="give its number")
+    if not given["lazy-pages"]:
+        raise UsageError("is for --lazy-pages", where=f"--status-fd {text}", hint="nothing else writes to it")
+    return int(text)
 
 
 def _page_server(text: str | None) -> tuple[str, int] | None:

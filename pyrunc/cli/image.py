@@ -7,6 +7,7 @@ version of the interpreter, like any bytecode, and its name says which.
 from __future__ import annotations
 import __future__
 
+import hashlib
 import importlib.util
 import marshal
 import os
@@ -36,7 +37,6 @@ LEFT_OUT = (
     "plan/describe.py",
     "runtime/features.py",
     "runtime/preview.py",
-    "sandbox.py",
     "setup/",
     "spec/compile_schemas.py",
     "spec/shape.py",
@@ -125,8 +125,10 @@ def assemble(
     """
     single = {name: marshal.dumps(code) for name, code in codes.items()}
     together = {command: marshal.dumps(tuple(codes[name] for name in names)) for command, names in orders.items()}
-    places, length = _places(single, 0)
+    stamp = hashlib.sha256(b"".join((repr(modules).encode(), *single.values(), *together.values()))).digest()[:16]
+    places, length = _places(single, len(stamp))
     text = fill(bootstrap, "MODULES", {name: (*entry, *places[name]) for name, entry in modules.items()})
+    text = fill(text, "STAMP", stamp)
     start = 0
     while True:
         commands, _ = _places(together, start + length)
@@ -136,7 +138,7 @@ def assemble(
         # The header of PEP 552 with a hash that is never checked: the interpreter runs it by its magic number.
         first = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(program)
         if len(first) <= start:
-            return b"".join((first.ljust(start, b"\0"), *single.values(), *together.values()))
+            return b"".join((first.ljust(start, b"\0"), stamp, *single.values(), *together.values()))
         start = len(first) + 64  # the offsets in it have grown; the next round fits
 
 

@@ -11,6 +11,7 @@ import stat
 from pyrunc.doctor.finding import Finding
 from pyrunc.doctor.machine import Machine
 from pyrunc.errors import PyruncError
+from pyrunc.host import failure
 from pyrunc.runtime import version
 from pyrunc.setup import containerd, crio, docker, file, podman, toml
 from pyrunc.setup.wish import NAME, Wish, config_home
@@ -145,7 +146,7 @@ def _configuration(machine: Machine, name: str, read: Callable[[Wish], Known]) -
     try:
         known = read(Wish("", home=_home(machine, name)))
     except OSError as error:  # a directory of drop-ins that this user may not look at
-        yield Finding(id, title, "unknown", f"cannot be looked at: {error}")
+        yield Finding(id, title, "unknown", f"cannot be looked at: {failure.sentence(error)}")
         return
     except PyruncError as error:
         status: Status = "unknown" if "permission denied" in str(error) else "problem"

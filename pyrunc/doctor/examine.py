@@ -6,6 +6,7 @@ from pyrunc.doctor import cgroups, checkpoints, engines, itself, kernel, user
 from pyrunc.doctor.finding import Finding
 from pyrunc.doctor.machine import Machine
 from pyrunc.errors import PyruncError
+from pyrunc.host import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ def findings(environment: Mapping[str, str]) -> list[Finding]:
             found += check(machine)
         except (OSError, PyruncError) as error:
             name = f"{check.__module__.rpartition('.')[2]}.{check.__name__}".replace("_", "-")
-            found.append(Finding(name, check.__name__.replace("_", " "), "unknown", f"cannot be looked at: {error}"))
+            why = failure.sentence(error) if isinstance(error, OSError) else str(error)
+            found.append(Finding(name, check.__name__.replace("_", " "), "unknown", f"cannot be looked at: {why}"))
     return found

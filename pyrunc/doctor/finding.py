@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 #: From the best to the worst; only a problem makes the command fail.
 STATUSES = ("ok", "unknown", "warning", "problem")
+_PLURALS = {"warning": "warnings", "problem": "problems"}
 _MARKS = {"ok": "ok", "unknown": "?", "warning": "warning", "problem": "PROBLEM"}
 
 
@@ -46,7 +47,8 @@ def text(findings: list[Finding]) -> str:
         if one.do:
             lines.append(f"{'':8} -> {one.do}")
     counts = [(sum(one.status == status for one in findings), status) for status in reversed(STATUSES)]
-    lines.append(", ".join(f"{count} {status}" for count, status in counts if count))
+    words = [f"{count} {_PLURALS.get(status, status) if count > 1 else status}" for count, status in counts if count]
+    lines.append(", ".join(words))
     return "".join(f"{_plain(line)}\n" for line in lines)
 
 

@@ -114,6 +114,11 @@ class Service:
         except ValueError as error:
             raise HostError(f"criu's answer is not understood: {error}") from None
 
+    def stop(self) -> None:
+        """End CRIU; whoever asks it is told that there is no answer."""
+        if self.pid:
+            posix.kill(self.pid, _signal.SIGTERM)
+
     def close(self, *, kill: bool = False) -> int:
         """End the talk and reap CRIU; its exit status."""
         self._socket.close()
@@ -147,6 +152,7 @@ def spawn(program: str, path: str) -> Service:
             words,
             environment(path),
             file_actions=actions,
+            setpgroup=0,  # what a terminal sends is not for CRIU
             setsigmask=(),
             setsigdef=defaults,
         )
@@ -183,7 +189,7 @@ def version(program: str, path: str) -> tuple[int, int, int]:
     return found
 
 
-def require_feature(program: str, path: str, feature: str, option: str) -> None:
+def require_feature(program: str, path: str, feature: str, option: str, hint: str = "") -> None:
     """HostError unless this kernel and CRIU have it, for that option."""
     service = spawn(program, path)
     try:
@@ -191,7 +197,7 @@ def require_feature(program: str, path: str, feature: str, option: str) -> None:
     finally:
         service.close()
     if not (answer.get("features") or {}).get(feature):
-        raise HostError(f"this kernel and CRIU have no {feature}", where=option)
+        raise HostError(f"this kernel and CRIU have no {feature}", where=option, hint=hint)
 
 
 def _nothing(_script: str, _pid: int, _fd: int) -> None:
@@ -200,6 +206,8 @@ def _nothing(_script: str, _pid: int, _fd: int) -> None:
 
 #: Error lines of a log that are quoted: the first is the cause, others follow from it.
 QUOTED = 3
+#: How they begin behind the time; a page server that is not there is told as if it were no error.
+_MARKS = (b"Error (", b"Can't connect to server")
 
 
 def errors(log: str) -> list[str]:
@@ -208,11 +216,13 @@ def errors(log: str) -> list[str]:
     try:
         with open(log, "rb") as file:
             for line in file:
-                _, mark, text = line.partition(b"Error (")
-                if mark and not text.rstrip().endswith(b"FAILED."):
-                    found.append("Error (" + text.decode("utf-8", "backslashreplace").strip())
-                    if len(found) == QUOTED:
+                for mark in _MARKS:
+                    at = line.find(mark)
+                    if at >= 0 and not line.rstrip().endswith(b"FAILED."):
+                        found.append(line[at:].decode("utf-8", "backslashreplace").strip())
                         break
+                if len(found) == QUOTED:
+                    break
     except FileNotFoundError:
         return found
     return found

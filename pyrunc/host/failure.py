@@ -22,6 +22,11 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
+def sentence(error: OSError) -> str:
+    """``file: reason``, or the reason alone where no file is named."""
+    return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
+
+
 def op_failed(error: OSError, what: str, *, op: str, where: str, hints: Mapping[int, str] | None = None) -> OpFailed:
     """``what: reason``, with the errno and the hint that the table has for it."""
     code = number(error)

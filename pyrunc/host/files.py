@@ -81,6 +81,39 @@ def open_private(path: str) -> int:
     return fd
 
 
+def replace(path: str, data: bytes, mode: int, *, durable: bool = False, aside: str = "") -> None:
+    """Write ``data`` to a new file and rename it to ``path``; nothing is left behind on failure.
+
+    ``aside`` is the new file's path where nobody else can use that meanwhile: what one that was killed has left there
+    is taken over then.
+    """
+    temporary = aside or f"{path}.{posix.getpid()}.tmp"
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    fd = held(posix.open, temporary, flags, mode)
+    try:
+        try:
+            posix.fchmod(fd, mode)
+            view = memoryview(data)
+            while view:
+                view = view[posix.write(fd, view) :]
+            if durable:
+                posix.fsync(fd)
+        finally:
+            posix.close(fd)
+        posix.rename(temporary, path)
+    except BaseException:
+        unlink(temporary)
+        raise
+
+
+def unlink(path: str) -> None:
+    """Remove a file, if there is one."""
+    try:
+        posix.unlink(path)
+    except FileNotFoundError:
+        return
+
+
 def held(call: Callable[..., T], *arguments: object, **named: object) -> T:
     """What ``call`` returns, a descriptor say, for ``fd = held(posix.open, …)`` with a ``try`` on the next line.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _signal
 import _socket
 import _thread
+import errno
 import fcntl
 import posix
 from _struct import unpack_from
@@ -100,9 +101,10 @@ def _read_init() -> bytes:
     try:
         fd = files.held(posix.open, INIT, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
+        unbuilt = error.errno == errno.ENOENT
         raise HostError(
             f"{INIT}: {posix.strerror(error.errno or 0).lower()}",
-            hint="the native part of pyrunc is not built; install pyrunc again",
+            hint="the native part of pyrunc is not built; install pyrunc again" if unbuilt else "",
         ) from None
     try:
         return posix.read(fd, posix.fstat(fd).st_size)

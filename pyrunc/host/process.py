@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     State = Literal["running", "zombie", "gone"]
 
 
+#: PF_FORKNOEXEC of the kernel, in field 9 of proc_pid_stat(5); ps(1) shows it as flag 1, "forked but didn't exec".
+_FORKED = 0x40
+
+
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the third (state) on, or None if there is no such process."""
     try:
@@ -54,10 +58,18 @@ def start_time(pid: int) -> int | None:
 
 def state(pid: int, started: int) -> State:
     """Whether the process with this identity runs, waits to be reaped, or is gone."""
+    return look(pid, started)[0]
+
+
+def look(pid: int, started: int) -> tuple[State, bool]:
+    """Its state, and whether it is one that was forked and has executed no program since.
+
+    That is the kernel's to say: no process can make it true again.
+    """
     fields = _stat(pid)
     if fields is None or int(fields[19]) != started or fields[0] in "Xx":
-        return "gone"
-    return "zombie" if fields[0] == "Z" else "running"
+        return "gone", False
+    return "zombie" if fields[0] == "Z" else "running", bool(int(fields[6]) & _FORKED)
 
 
 def pidfd_open(pid: int) -> int:

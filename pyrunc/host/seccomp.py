@@ -120,7 +120,7 @@ def compile(seccomp: Mapping[str, object], cache_dir: str, machine: str) -> byte
     program = _read(path)
     if program is None:
         program = build(seccomp, path_of_library)
-        _store(path, program)
+        _store(cache_dir, path, program)
     return program
 
 
@@ -167,22 +167,19 @@ def _read(path: str) -> bytes | None:
         posix.close(fd)
 
 
-def _store(path: str, program: bytes) -> None:
-    """Written aside and renamed, so that nobody ever reads a part of it."""
-    import _thread
+def _store(cache_dir: str, path: str, program: bytes) -> None:
+    """One at a time, so that what one that was killed has left is taken over.  What is not stored for that is compiled
+    once more when it is needed."""
+    import fcntl
 
-    aside = f"{path}.{posix.getpid()}.{_thread.get_ident()}"
     try:
-        fd = files.held(posix.open, aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+        directory = files.held(posix.open, cache_dir, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
-            view = memoryview(program)
-            while view:
-                view = view[posix.write(fd, view) :]
-            posix.rename(aside, path)
-        except OSError:
-            posix.unlink(aside)
-            raise
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            files.replace(path, program, 0o600, aside=cache_dir + "/.new")
+        except BlockingIOError:
+            return
         finally:
-            posix.close(fd)
+            posix.close(directory)
     except OSError as error:
-        raise HostError(f"seccomp cache {aside}: {failure.reason(error)}") from error
+        raise HostError(f"seccomp cache {path}: {failure.reason(error)}") from error

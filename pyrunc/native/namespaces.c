@@ -309,7 +309,7 @@ static long op_proc_write(struct init *c, const struct argument *a)
 static long op_enter_time_ns(struct init *c, const struct argument *a)
 {
 	(void)a;
-	held_fd ns = (int)TRY(c, open_in_proc(c, "self/ns", O_RDONLY | O_DIRECTORY), "open /proc/self/ns");
+	held_fd ns = (int)TRY(c, open_in_proc(c, "self/ns", O_PATH | O_DIRECTORY), "open /proc/self/ns");
 	held_fd fd = (int)TRY(c, sys(openat, ns, "time_for_children", O_RDONLY | O_CLOEXEC), "open time_for_children");
 	return TRY(c, sys(setns, fd, CLONE_NEWTIME_FLAG), "setns time");
 }

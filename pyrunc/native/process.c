@@ -102,18 +102,6 @@ static long op_close_slots(struct init *c, const struct argument *a)
 	return 0;
 }
 
-static long op_ready(struct init *c, const struct argument *a)
-{
-	(void)a;
-	TRY(c, send_message(c, MSG_READY, 0, 0, -1), "send READY");
-	if (c->program.waits) {
-		sys(close, c->sock);
-		c->sock = -1;
-	}
-	return 0;
-}
-
-/* Blocks in open until `start` opens the other end. */
 static void leave_by_signal(int signal)
 {
 	end(128 + signal);
@@ -132,6 +120,27 @@ static void end_on_signals(void)
 		sys(rt_sigaction, signals[i], &action, NULL, 8);
 }
 
+/* A container that nobody has noted down is none: with the runtime's answer the state says "created". */
+static long op_ready(struct init *c, const struct argument *a)
+{
+	u8 byte;
+	long got;
+	(void)a;
+	if (c->program.waits)
+		end_on_signals();
+	TRY(c, send_message(c, MSG_READY, 0, 0, -1), "send READY");
+	if (!c->program.waits)
+		return 0;
+	got = retry_read(c->sock, &byte, 1);
+	/* Whoever goes leaves messages unread, perhaps. Any other error is a filter's, which forbids to read. */
+	if (got == 0 || got == -ECONNRESET)
+		end(1);
+	sys(close, c->sock);
+	c->sock = -1;
+	return 0;
+}
+
+/* Blocks in open until `start` opens the other end. */
 static long op_wait_start(struct init *c, const struct argument *a)
 {
 	char buffer[32];
@@ -140,7 +149,6 @@ static long op_wait_start(struct init *c, const struct argument *a)
 	(void)a;
 	add(&path, "self/fd/");
 	add_number(&path, fifo);
-	end_on_signals();
 	do
 		fd = sys(openat, proc, path.at, O_WRONLY | O_CLOEXEC);
 	while (fd == -EINTR);

@@ -23,7 +23,6 @@ struct reader {
 	u32 pointers;
 };
 
-#define MAGIC 0x31525950u
 #define HEADER 12u
 
 static u64 little(const u8 *p, u32 bytes)
@@ -143,7 +142,7 @@ static const char *check_program(struct program *p, const u8 *data, u64 length, 
 	*index = ~0u;
 	p->count = (u32)take_number(&r, 4);
 	if (r.wrong || magic != MAGIC)
-		return "no program of this version";
+		return "it is of another version of pyrunc";
 	if (stated != length)
 		return "not as long as it says";
 	p->first = r.at;

@@ -20,7 +20,10 @@ from pyrunc.plan.ops import CREATE_DIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
     from pyrunc.plan.builder import Builder
+    from pyrunc.plan.facts import HostFacts
     from pyrunc.plan.mount_options import Options
 
 _BASE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
@@ -39,19 +42,35 @@ def apply(b: Builder, where: str, destination: str, options: Options) -> None:
 def _unified(b: Builder, where: str, destination: str, options: Options) -> None:
     place = mounts.target(b, where, destination, CREATE_DIR)
     slot = b.slot()
-    if b.new("cgroup") or _may_mount(b):
+    if b.new("cgroup") or _may_mount(b.facts, b.namespaces):
         b.on_container(where, "fsmount", slot, "cgroup2", "cgroup", (), options.attr_set | _BASE, -1)
     else:
-        own = b.cgroups.get("") or b.facts["cgroup"]["mounts"][""]
-        b.on_source(where, "open_tree", slot, own, OPEN_TREE_CLONE)
+        b.on_source(where, "open_tree", slot, shown(b.facts, b.namespaces, b.cgroups)[""], OPEN_TREE_CLONE)
         b.on_container(where, "mount_attr", slot, options.attr_set | _BASE, options.attr_clear, 0, 0, -1)
     mounts.attributes(b, where, slot, options, inherited=False)
     b.on_container(where, "attach", slot, place)
 
 
-def _may_mount(b: Builder) -> bool:
+def shown(facts: HostFacts, namespaces: Container[str], cgroups: Mapping[str, str]) -> dict[str, str]:
+    """What stands there without a cgroup namespace: path below the destination -> directory of the host.
+
+    ``namespaces`` and ``cgroups``, controller -> directory, are the container's; where it has no cgroup of its own, it
+    stays in its caller's.
+    """
+    host = facts["cgroup"]
+    if host["mode"] == "v2":
+        top = host["mounts"][""]
+        return {"": top if _may_mount(facts, namespaces) else cgroups.get("") or top}
+    found = {}
+    for directory, (first, *_) in _by_directory(facts).items():
+        own = cgroups.get(first) or (host["mounts"][first] + host["own"].get(first, "")).rstrip("/")
+        found["/" + directory.rsplit("/", 1)[1]] = own
+    return found
+
+
+def _may_mount(facts: HostFacts, namespaces: Container[str]) -> bool:
     """Is the container an administrator of the host's cgroup namespace?"""
-    return b.facts["initial_userns"] and bool(b.facts["caps"] & CAP_SYS_ADMIN) and "user" not in b.namespaces
+    return facts["initial_userns"] and bool(facts["caps"] & CAP_SYS_ADMIN) and "user" not in namespaces
 
 
 def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> None:
@@ -63,7 +82,8 @@ def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> 
     b.on_container(where, "fsmount", slot, "tmpfs", "tmpfs", ("mode=755",), attr, -1)
     mounts.attributes(b, where, slot, options, inherited=False)
     b.on_container(where, "attach", slot, place)
-    for directory, controllers in sorted(_by_directory(b).items()):
+    own = shown(b.facts, b.namespaces, b.cgroups)
+    for directory, controllers in sorted(_by_directory(b.facts).items()):
         name = directory.rsplit("/", 1)[1]
         below = f"{destination}/{name}"
         point = mounts.target(b, where, below, CREATE_DIR)
@@ -73,8 +93,7 @@ def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> 
             flags = ("none", *controllers) if controllers[0].startswith("name=") else controllers
             b.on_container(where, "fsmount", hierarchy, "cgroup", "cgroup", flags, attr | read_only, -1)
         else:
-            own = b.cgroups.get(controllers[0]) or _callers(b, controllers[0])
-            b.on_source(where, "open_tree", hierarchy, own, OPEN_TREE_CLONE)
+            b.on_source(where, "open_tree", hierarchy, own["/" + name], OPEN_TREE_CLONE)
             b.on_container(where, "mount_attr", hierarchy, attr | read_only, options.attr_clear, 0, 0, -1)
         b.on_container(where, "attach", hierarchy, point)
         for controller in controllers:
@@ -84,16 +103,10 @@ def _hierarchies(b: Builder, where: str, destination: str, options: Options) -> 
         b.before_pivot(where + ".options", "mount_attr", slot, MOUNT_ATTR_RDONLY, 0, 0, 0, -1)
 
 
-def _callers(b: Builder, controller: str) -> str:
-    """The caller's cgroup, in which a container stays that has none of its own."""
-    cgroup = b.facts["cgroup"]
-    return (cgroup["mounts"][controller] + cgroup["own"].get(controller, "")).rstrip("/")
-
-
-def _by_directory(b: Builder) -> dict[str, tuple[str, ...]]:
+def _by_directory(facts: HostFacts) -> dict[str, tuple[str, ...]]:
     """Mount point of each v1 hierarchy -> its controllers."""
     found: dict[str, tuple[str, ...]] = {}
-    for controller, directory in b.facts["cgroup"]["mounts"].items():
+    for controller, directory in facts["cgroup"]["mounts"].items():
         if controller:
             found[directory] = (*found.get(directory, ()), controller)
     return found

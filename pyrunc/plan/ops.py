@@ -48,6 +48,9 @@ CREATE_DIR: Final = 1
 CREATE_FILE: Final = 2
 CREATE_LIKE: Final = 3  # of the type of what slot `like` refers to
 
+#: What both sides say and who waits for an answer (docs/internals.md, "Messages"): one more for each change of it.
+MESSAGES: Final = 2
+
 # fmt: off
 RUNTIME: Final = {
     # name                arguments
@@ -155,6 +158,10 @@ INIT: Final = {
     "send_file":          "path:s flags:i:open mode:i:octal kind:i:octal",  # open a file or directory for the runtime
 }
 # fmt: on
+
+#: Begins every program, so that a pyrunc-init of another version refuses it: the CRC-32 of what both sides have from
+#: here.  The build says what it has to be after a change (native/generate.py).
+MAGIC: Final = 0x7A8F53BB
 
 #: name -> opcode; the wire knows only the init's operations.
 OPCODES: Final = {name: number for number, name in enumerate(INIT)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _struct import pack
 
-from pyrunc.plan.ops import INIT, OPCODES
+from pyrunc.plan.ops import INIT, MAGIC, OPCODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pyrunc.plan.ops import Op
 
-MAGIC = 0x31525950
 MAX_LENGTH = 64 << 20
 
 

@@ -28,7 +28,8 @@ def read(bundle: str) -> bytes:
     """The bytes of config.json; HostError with runc's words when there is none."""
     path = bundle + "/config.json"
     try:
-        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC)
+        # Without O_NONBLOCK, a FIFO would be waited for.
+        fd = files.held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         if not files.is_directory(bundle):
             raise HostError("no such bundle directory", where=bundle) from None
@@ -38,6 +39,8 @@ def read(bundle: str) -> bytes:
     except OSError as error:
         raise HostError(posix.strerror(error.errno or 0).lower(), where=path) from None
     try:
+        if not S_ISREG(posix.fstat(fd).st_mode):
+            raise HostError("config.json is not a regular file", where=bundle)
         parts = []
         while part := posix.read(fd, 1 << 20):
             parts.append(part)

@@ -10,7 +10,7 @@ from pyrunc.host import criu, files, insides
 from pyrunc.plan.criu import dump as plan
 from pyrunc.plan.criu import mounts, refusals, rpc
 from pyrunc.runtime import bundle as bundles
-from pyrunc.runtime import destroy
+from pyrunc.runtime import destroy, lazy
 from pyrunc.runtime import state as states
 from pyrunc.runtime.images import Directories, check_parent
 from pyrunc.spec.load import load_spec
@@ -35,10 +35,17 @@ def checkpoint(
     work: str | None,
     wishes: Wishes,
     *,
+    status_fd: int,
     warn: Callable[[str], None],
 ) -> None:
-    """HostError where CRIU refuses: then the container runs as before."""
+    """HostError where CRIU refuses: then the container runs as before.
+
+    With lazy pages it returns when somebody has fetched the last one; to the descriptor ``status_fd``, -1 for none, a
+    NUL byte is written when CRIU listens.
+    """
     require_root("checkpoint")
+    if status_fd >= 0:
+        lazy.check_status_fd(status_fd)
     with Record(root, id) as record:
         found = states.hold(record, "checkpoint")
         spec = _spec(record, found)
@@ -49,12 +56,22 @@ def checkpoint(
         criu.version(program, path)
         if wishes.pre_dump:
             criu.require_feature(program, path, "mem_track", "--pre-dump")
+        if wishes.lazy_pages:
+            lazy.require(program, path)
         options, external, descriptors = planned(found, spec, wishes)
         directories = Directories(images, work, make=True)
         try:
-            _dump(program, path, directories, options, pre_dump=wishes.pre_dump)
-            if not wishes.pre_dump:
-                directories.save(descriptors, external)
+            if wishes.lazy_pages:
+                serving = lazy.Serving(directories, descriptors, external, status_fd)
+                try:
+                    _dump(program, path, directories, options, serving=serving)
+                except BaseException:
+                    serving.failed()
+                    raise
+            else:
+                _dump(program, path, directories, options, pre_dump=wishes.pre_dump)
+                if not wishes.pre_dump:
+                    directories.save(descriptors, external)
         finally:
             directories.close()
         if not (wishes.leave_running or wishes.pre_dump):
@@ -91,7 +108,7 @@ def planned(found: State, spec: Spec, wishes: Wishes) -> tuple[Options, External
         {destination: insides.source(source) for destination, source in sources.items()},
         {destination: insides.real(pid, destination) for destination in sources},
         masked,
-        cgroups=not mounts.has_namespace(spec, "cgroup"),
+        cgroups="cgroup" not in mounts.namespaces(spec),
     )
     external.pop("/", None)  # the rootfs itself, which CRIU is told of otherwise
     descriptors = insides.descriptors(pid)
@@ -114,13 +131,25 @@ def planned(found: State, spec: Spec, wishes: Wishes) -> tuple[Options, External
     return options, external, descriptors
 
 
-def _dump(program: str, path: str, directories: Directories, options: Options, *, pre_dump: bool) -> None:
+def _nothing(_script: str, _pid: int, _fd: int) -> None:
+    """Nobody has to know how far a dump is."""
+
+
+def _dump(
+    program: str,
+    path: str,
+    directories: Directories,
+    options: Options,
+    *,
+    pre_dump: bool = False,
+    serving: lazy.Serving | None = None,
+) -> None:
     options.update(directories.numbers())
     service = criu.spawn(program, path)
     answered = False
     try:
         request: dict[str, Any] = {"type": rpc.PRE_DUMP if pre_dump else rpc.DUMP, "opts": options}
-        service.ask(request, _nothing)
+        service.ask(request, serving.notices(service) if serving else _nothing)
         answered = True
     except CriuFailed as error:
         raise criu.explain(error, directories.log(plan.LOG)) from None
@@ -129,7 +158,3 @@ def _dump(program: str, path: str, directories: Directories, options: Options, *
     # A pre-dump is followed by others over the same socket: to close that is how one ends, and no success to CRIU.
     if answered and status and not pre_dump:
         raise HostError(f"criu ended with {status} after the dump", hint=f"CRIU's log is {directories.log(plan.LOG)}")
-
-
-def _nothing(_script: str, _pid: int, _fd: int) -> None:
-    """Nobody has to know how far a dump is."""

@@ -45,6 +45,8 @@ def commit(
     ``layer``: only the one mounted at that path of the container, with paths relative to it; else they are relative
     to the container's root.
     """
+    if not dest:
+        raise UsageError("DEST: must not be empty", hint="- is standard output")
     record = Record(root, id)
     state = diff.load(record)
     chosen = _choose(state, layer)

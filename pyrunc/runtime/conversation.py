@@ -126,7 +126,8 @@ class Conversation:
 
         if message.op >= len(self.program):
             text = message.detail or posix.strerror(message.errno)
-            return OpFailed(f"pyrunc-init refuses its program: {text}", op="", errno=message.errno)
+            hint = "is pyrunc being updated? try again, or install it again"
+            return OpFailed(f"pyrunc-init refuses its program: {text}", op="", errno=message.errno, hint=hint)
         reason = posix.strerror(message.errno)
         reason = reason[:1].lower() + reason[1:]
         return explain(self.program[message.op], message.errno, message.detail, reason)
@@ -138,6 +139,12 @@ class Conversation:
         how = f"exited with status {code}" if code >= 0 else f"was killed by signal {-code}"
         hint = "a memory limit may be too small for it" if code == -9 else ""
         return OpFailed(f"the container's first process {how} before it was ready", op="clone", hint=hint)
+
+    def part(self) -> None:
+        """Answer the READY of a process that waits for ``start``: until now it would have ended with this one."""
+        assert self.init is not None
+        self.init.go_on()
+        self.init.close()
 
     def wait(self) -> int:
         """Reap the container's process; its wait status."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posix
+
 from pyrunc.errors import HostError
+from pyrunc.host import files
 from pyrunc.runtime.creation import Creation, close
-from pyrunc.state.store import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,9 +46,19 @@ def announce(pid: int, pidfd: int, pid_file: str | None, pidfd_socket: str | Non
 
         agent.send_descriptor(pidfd_socket, b"pidfd", pidfd, where="--pidfd-socket")
     if pid_file:
+        where = f"--pid-file {pid_file}"
         try:
-            replace(pid_file, b"%d" % pid, 0o644)
+            if _is_special(pid_file):
+                raise HostError("not a regular file", where=where, hint="it would be replaced by one")
+            files.replace(pid_file, b"%d" % pid, 0o644)
         except OSError as error:
-            import posix
+            raise HostError(posix.strerror(error.errno or 0).lower(), where=where) from None
 
-            raise HostError(posix.strerror(error.errno or 0).lower(), where=f"--pid-file {pid_file}") from None
+
+def _is_special(path: str) -> bool:
+    """Whether there is something that a rename would destroy: /dev/null, /dev/stdout, a FIFO that somebody reads."""
+    try:
+        kind = posix.lstat(path).st_mode & 0o170000
+    except FileNotFoundError:
+        return False
+    return kind not in (0o100000, 0o040000)  # rename(2) itself refuses a directory

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posix
 
 from pyrunc.errors import PyruncError
-from pyrunc.host import execute, files, helper, process
+from pyrunc.host import execute, failure, files, helper, process
 from pyrunc.plan.capabilities import CAPS
 from pyrunc.plan.create import create as plan_create
 from pyrunc.plan.ops import SLOT_ROOT, Op
@@ -20,7 +20,7 @@ from pyrunc.runtime.conversation import Conversation, perform, split
 from pyrunc.spec.checks import warnings
 from pyrunc.spec.jsontext import dumps
 from pyrunc.state import machine
-from pyrunc.state.store import Record
+from pyrunc.state.store import FORMAT, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Creation:
         data, rootfs = self._prepare(bundle, config or bundles.load(bundle))
         context = execute.Context(self._state_json, bundle, self.warn)
         before, program, after = split(self.plan)
+        waits = any(op.name == "wait_start" for op in program)
         self.talk = self._conversation(program)
         noted = self._noted(program, rootfs)
         self.talk.making = noted
@@ -108,7 +109,7 @@ class Creation:
             self.record.claim()
             self.record.write("config.json", data)
             self.record.save(self.state)
-            if any(op.name == "wait_start" for op in program):
+            if waits:
                 self.record.make_fifo()
             if self.options.notify_socket:
                 from pyrunc.runtime import sd_notify
@@ -124,6 +125,8 @@ class Creation:
             self.state["status"] = machine.CREATED
             self.record.save(self.state)
             execute.settle(context)
+            if waits:
+                self.talk.part()
         except BaseException as error:
             # Not what another container has, whose id is asked for again; a sandbox's is its own.
             if self.record.locked or (self.options.hold and not isinstance(error, PyruncError)):
@@ -135,6 +138,7 @@ class Creation:
 
     def _first_state(self, bundle: str, rootfs: str, program: list[Op], noted: mount_points.Noted) -> State:
         return {
+            "format": FORMAT,
             "ociVersion": self.spec["ociVersion"],
             "id": self.record.id,
             "status": machine.CREATING,
@@ -237,8 +241,6 @@ class Creation:
             from pyrunc.host import console
 
             console.send_master(self.options.console_socket, talk.master, "/dev/ptmx")
-        if not self.options.hold:
-            init.close()
 
     def _layers(self) -> list[Layer]:
         if not self.plan.layers:
@@ -307,8 +309,10 @@ class Creation:
             for _ in range(2):
                 try:
                     step()
-                except (PyruncError, OSError) as another:
+                except PyruncError as another:
                     notes.append(str(another))
+                except OSError as another:
+                    notes.append(failure.sentence(another))
                 except BaseException as another:  # noqa: BLE001  # an interruption: what counts is the first error
                     notes.append(repr(another))
                     continue

@@ -33,10 +33,12 @@ def remove(record: Record, *, force: bool, warn: Callable[[str], None]) -> None:
     """Delete a container whose lock the caller holds."""
     try:
         found, status = states.current(record)
-    except StateError:
+    except StateError as error:
         if not force:
             raise
         # The creation was interrupted before it had anything but the directory, or the state is damaged.
+        if files.exists(record.directory + "/state.json"):
+            warn(f"{error.where}: {error.message}; its processes and cgroups are not known any more")
         detach_layers(record.directory, warn)
         for text in remove_mount_points(files.parent(record.directory), record.id, []):
             warn(text)

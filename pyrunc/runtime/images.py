@@ -8,7 +8,6 @@ from pyrunc.errors import HostError, UsageError
 from pyrunc.host import failure, files
 from pyrunc.spec.jsontext import dumps, loads
 from pyrunc.spec.mount_checks import normal
-from pyrunc.state.store import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +59,16 @@ class Directories:
         for name, value in ((DESCRIPTORS, list(descriptors)), (EXTERNAL, external)):
             path = f"{self.images_path}/{name}"
             try:
-                replace(path, dumps(value).encode("utf-8", "backslashreplace"), 0o600)
+                files.replace(path, dumps(value).encode("utf-8", "backslashreplace"), 0o600)
             except OSError as error:
                 raise HostError(failure.reason(error), where=path) from None
+
+    def forget(self) -> None:
+        """What ``save`` has written: without it no restore takes these images for a checkpoint."""
+        for name in (DESCRIPTORS, EXTERNAL):
+            path = f"{self.images_path}/{name}"
+            if files.exists(path):
+                posix.unlink(path)
 
     def descriptors(self) -> list[str]:
         """HostError without them: then there are no images, or not all of them."""

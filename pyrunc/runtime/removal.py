@@ -9,14 +9,14 @@ from __future__ import annotations
 import fcntl
 import posix
 
-from pyrunc.errors import StateError
+from pyrunc.errors import HostError, StateError
 from pyrunc.host import files, mount_users, residue
 from pyrunc.plan.ops import Op
 from pyrunc.runtime import mount_points
 from pyrunc.runtime.conversation import perform
 from pyrunc.runtime.destroy import LEFT
 from pyrunc.spec.jsontext import dumps, loads
-from pyrunc.state.store import Store, replace
+from pyrunc.state.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,9 +49,11 @@ def remove(root: str, id: str, entries: Sequence[Entry]) -> list[str]:
             pass  # somebody is between look-up and mount: left to a later deletion
         finally:
             posix.close(lock)
+        aside = root + LEFT + ".tmp"
         if pending:
-            replace(root + LEFT, dumps(pending).encode("utf-8", "backslashreplace"), 0o600)
+            files.replace(root + LEFT, dumps(pending).encode("utf-8", "backslashreplace"), 0o600, aside=aside)
         else:
+            files.unlink(aside)  # one that was killed has left it
             posix.unlink(root + LEFT)
     finally:
         posix.close(fd)
@@ -93,8 +95,8 @@ def _of_others(root: str, id: str) -> set[Entry]:
             try:
                 made: Sequence[Any] = store.load(name).get("made") or ()
                 found.update(tuple(entry) for entry in made)
-            except StateError:
-                continue  # it is on its way in or out, or damaged: it says nothing
+            except (StateError, HostError):
+                continue  # it is on its way in or out, damaged, or a newer pyrunc's: it says nothing
     return found
 
 

@@ -10,11 +10,12 @@ import posix
 
 from pyrunc.errors import CriuFailed, HostError, PyruncError
 from pyrunc.host import cgroups, criu, execute, files, helper, insides, process
+from pyrunc.plan import cgroup_mounts
 from pyrunc.plan.criu import mounts, refusals, rpc
 from pyrunc.plan.criu import restore as plan
 from pyrunc.plan.criu.dump import LEFT_OUT
 from pyrunc.plan.wire import encode
-from pyrunc.runtime import attached, clock
+from pyrunc.runtime import attached, clock, lazy
 from pyrunc.runtime import run as running
 from pyrunc.runtime.checkpoint import require_root
 from pyrunc.runtime.conversation import Conversation, perform
@@ -110,6 +111,9 @@ class Restoration(Creation):
                              ("--lsm-mount-context", self._wishes.lsm_mount_context)):  # fmt: skip
             if wish and found < (3, 16):
                 raise HostError(f"{option} requires at least CRIU 3.16", where=option)
+        if self._wishes.lazy_pages:
+            lazy.require(self._program, self._path)
+            lazy.require_daemon(self._directories.log(lazy.SOCKET))
         self._descriptors = self._directories.descriptors()
         return planned(self.spec, self.facts, request, self._program, self._path, self._directories.paths())
 
@@ -178,7 +182,7 @@ class Restoration(Creation):
             self._wishes,
             root=f"{self.record.directory}/{plan.ROOT}",
             bundle=self.state["bundle"],
-            mounts_of_cgroups=self.facts["cgroup"]["mounts"],
+            facts=self.facts,
             directories=self._directories,
             descriptors=self._descriptors,
             namespaces=namespaces,
@@ -221,18 +225,19 @@ def asked_of_criu(
     *,
     root: str,
     bundle: str,
-    mounts_of_cgroups: dict[str, str],
+    facts: HostFacts,
     directories: Directories,
     descriptors: list[str],
     namespaces: dict[str, int],
 ) -> CriuOptions:
-    sources = mounts.sources(directories.external(), spec, bundle, made.cgroups, mounts_of_cgroups)
+    shown = cgroup_mounts.shown(facts, mounts.namespaces(spec), made.cgroups)
+    sources = mounts.sources(directories.external(), spec, bundle, shown)
     return plan.options(
         spec,
         wishes,
         root=root,
         cgroups={
-            controller: path[len(mounts_of_cgroups[controller].rstrip("/")) :] or "/"
+            controller: path[len(facts["cgroup"]["mounts"][controller].rstrip("/")) :] or "/"
             for controller, path in made.cgroups.items()
         },
         sources={key: insides.source(source) for key, source in sources.items()},
@@ -302,7 +307,7 @@ def preview(root: str, id: str, bundle: str, options: Options, images: str, wish
             wishes,
             root=f"{state_dir}/{plan.ROOT}",
             bundle=bundle,
-            mounts_of_cgroups=facts["cgroup"]["mounts"],
+            facts=facts,
             directories=directories,
             descriptors=directories.descriptors(),
             namespaces={},

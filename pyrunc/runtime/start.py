@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: One byte, and one record at most.
 RECORD_LIMIT = 1 + messages.LIMIT
+#: What the init writes first.
+_CAME = b"0"
 
 
 def start(root: str, id: str, notify_socket: str | None = None) -> None:
@@ -45,52 +47,62 @@ def start(root: str, id: str, notify_socket: str | None = None) -> None:
 def release(record: Record, state: State) -> None:
     """Let a created container go; the caller holds its lock and knows that it is created.
 
-    The FIFO loses its name first: should this process be killed now, nobody takes the container for one that
-    can still be started.
+    To open the FIFO is to start it, and its name goes when the init has come: whoever is killed before leaves a
+    container that is created, or whose program runs.
     """
-    opened = record.fifo + ".opened"
     try:
         pidfd = process.open_pidfd(state["pid"], state["start_time"])
     except ProcessLookupError:
-        raise OpFailed("the container's first process died before it was started", op="wait_start") from None
+        raise _died() from None
     try:
-        posix.rename(record.fifo, opened)
-        fifo = files.held(posix.open, opened, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
-        posix.unlink(opened)
+        fifo = files.held(posix.open, record.fifo, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
         try:
-            data = _read(fifo, pidfd)
+            data = _read(fifo, pidfd, record.fifo, state)
         finally:
             posix.close(fifo)
     except OSError as error:
         raise wrap(error, record.fifo) from None
     finally:
         posix.close(pidfd)
-    message = messages.record(data[1:])
+    message = messages.record(data.removeprefix(_CAME))  # one that was killed may have read that
     if message is not None:
         raise _failure(state, message)
     if not data:
-        raise OpFailed("the container's first process died before it was started", op="wait_start")
+        raise _died()
     _poststart(state)
 
 
-def _read(fifo: int, pidfd: int) -> bytes:
-    """All that the init writes until it closes the FIFO or dies."""
+def _died() -> OpFailed:
+    return OpFailed("the container's first process died before it was started", op="wait_start")
+
+
+def _read(fifo: int, pidfd: int, name: str, state: State) -> bytes:
+    """All that the init writes until it closes the FIFO or dies; the FIFO's ``name`` is removed when it has come."""
     poller = select.poll()
     poller.register(fifo, select.POLLIN)
     poller.register(pidfd, select.POLLIN)
     data = b""
+    ended = False
     while True:
-        ready = dict(poller.poll())
         part = _available(fifo)
         if part:
+            if not data:
+                posix.unlink(name)
             data += part
             if len(data) > RECORD_LIMIT:
                 return data
-        elif part is None and pidfd not in ready:
-            # Nothing to read yet: no writer has come, or it is still at work.
-            continue
-        elif data or pidfd in ready:
+        elif ended or (part == b"" and data):
             return data
+        elif part == b"" and _has_executed(state):
+            # Another `start` has released it, and was killed before it could remove the name.
+            posix.unlink(name)
+            return _CAME
+        ended = any(fd == pidfd for fd, _ in poller.poll())
+
+
+def _has_executed(state: State) -> bool:
+    life, forked = process.look(state["pid"], state["start_time"])
+    return life != "gone" and not forked
 
 
 def _available(fifo: int) -> bytes | None:

@@ -38,18 +38,23 @@ def document(state: State, status: str, pid: int) -> dict[str, Any]:
 
 
 def status(record: Record, state: State) -> str:
-    """What the container is right now; a process is its pid and its start time."""
+    """What the container is right now; a process is its pid and its start time.
+
+    The FIFO is there until `start` has met the init, or for ever when a `start` was killed then: that does not matter
+    once the program is executed.
+    """
     if state["status"] == machine.CREATING:
         # The creator holds the lock as long as it lives.
         if record.lock(wait=False):
             record.close()
             return machine.STOPPED
         return machine.CREATING
-    if process.state(state["pid"], state["start_time"]) != "running":
+    life, forked = process.look(state["pid"], state["start_time"])
+    if life != "running":
         return machine.STOPPED
     if cgroups.frozen(state["cgroups"]):
         return machine.PAUSED
-    return machine.CREATED if files.exists(record.fifo) else machine.RUNNING
+    return machine.CREATED if forked and files.exists(record.fifo) else machine.RUNNING
 
 
 def current(record: Record) -> tuple[State, str]:

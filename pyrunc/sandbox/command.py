@@ -135,7 +135,7 @@ def _limit(text: str) -> int | str:
 def _number(option: str, text: str, kind: type[int | float]) -> float:
     # Not what int and float take beyond it: "1_0", " 1", "nan", digits of any script.
     if not (text.isascii() and text.replace(".", "", 1 if kind is float else 0).isdigit() and len(text) < 20):
-        _refuse(option, text, "expected a number")
+        _refuse(option, text, f"expected {'a' if kind is float else 'a whole'} number, at least 0")
     return kind(text)
 
 

@@ -73,7 +73,7 @@ class Owner:
 
     def _end(self) -> None:
         if self._fd >= 0:
-            _unlink(self._path)
+            files.unlink(self._path)
             fd, self._fd = self._fd, -1
             posix.close(fd)
 
@@ -111,7 +111,7 @@ def _sweep(root: str, name: str, warn: Callable[[str], None]) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if posix.fstat(fd).st_nlink and _removed(root, name.removeprefix(PREFIX), warn):
-            _unlink(path)
+            files.unlink(path)
     except BlockingIOError:
         return  # it lives, or somebody else removes its boxes
     finally:
@@ -161,17 +161,10 @@ def _locked(root: str, path: str) -> int:
             if posix.fstat(fd).st_nlink:
                 return fd
         except BaseException:
-            _unlink(path)
+            files.unlink(path)
             posix.close(fd)
             raise
         posix.close(fd)  # taken for that of a program that has gone, before it was locked
-
-
-def _unlink(path: str) -> None:
-    try:
-        posix.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _forget_all() -> None:

@@ -7,7 +7,7 @@ has the right shape, at least in the places that its row names: where that is br
 from __future__ import annotations
 
 from pyrunc.errors import Violation
-from pyrunc.spec import jsontext, linux_checks, mount_checks, process_checks, unimplemented
+from pyrunc.spec import jsontext, linux_checks, mount_checks, paths, process_checks, unimplemented
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Process, Spec
 
 OCI_VERSION = "1.3.0"
+#: Annotations of crun's that ask for something which would be missed (crun(1)).
+_OF_CRUN = ("run.oci.systemd.subgroup", "run.oci.delegate-cgroup", "run.oci.hooks.stdout", "run.oci.hooks.stderr")
 
 
 def check_oci_version(spec: Spec) -> Iterator[Violation]:
@@ -172,6 +174,10 @@ def warnings(spec: Spec, capabilities: Container[str]) -> list[Violation]:
         if not mount["destination"].startswith("/"):
             shown = jsontext.dumps(mount["destination"])
             found.append(Violation(f"mounts[{index}].destination", f"{shown} is relative, / is assumed"))
+    annotations = spec.get("annotations") or {}
+    for key in _OF_CRUN:
+        if key in annotations:
+            found.append(Violation(paths.join("annotations", key), "is an annotation of crun's and has no effect here"))
     return found
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     class State(TypedDict):
         """state.json: what no later command could find out otherwise."""
 
+        format: NotRequired[int]  # FORMAT of the pyrunc that made it; without it 1
         ociVersion: str
         id: str
         status: str  # "creating" or "created"; the rest is derived from the process
@@ -52,9 +53,18 @@ if TYPE_CHECKING:
         resources: NotRequired[Resources]  # linux.resources since the last update
 
 
+#: Of state.json: one more when an older pyrunc could no longer take care of the container.
+FORMAT = 1
 ID_LIMIT = 1024
 #: After that nobody is between two calls at a directory that nobody holds the lock of.
 REST_SECONDS = 2
+#: Of State: what every container has had, with the type of its value.
+_MEMBERS = (
+    ("ociVersion", str), ("id", str), ("status", str), ("pid", int), ("start_time", int), ("created", str),
+    ("bundle", str), ("rootfs", str), ("annotations", dict), ("cgroups", dict), ("hooks", dict), ("start_ops", list),
+    ("format", int),
+)  # fmt: skip
+_JSON_NAMES = {str: "a string", int: "a number", dict: "an object", list: "an array"}
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
 
@@ -175,8 +185,24 @@ class Record:
         try:
             state: Any = loads(data, self.directory + "/state.json")
         except SpecError as error:
-            raise StateError(f"damaged: {error}", where=self.id, hint="use delete --force") from None
-        return state  # type: ignore[no-any-return]
+            raise self._damaged(str(error)) from None
+        if not isinstance(state, dict):
+            raise self._damaged(f"{self.directory}/state.json: expected an object")
+        # First: of what a newer format has, nothing is known, and --force would remove all that leads to the container.
+        known = {"format": 1, **state}
+        version = known["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise HostError(f"state.json has format {version}, and this pyrunc knows {FORMAT}", where=self.id,
+                            hint="a newer pyrunc made the container: use that")  # fmt: skip
+        for name, kind in _MEMBERS:
+            if not isinstance(known.get(name), kind):
+                raise self._damaged(f"{self.directory}/state.json: {name}: expected {_JSON_NAMES[kind]}")
+        if not 0 <= state["pid"] < 1 << 31:
+            raise self._damaged(f"{self.directory}/state.json: pid: no process has the id {state['pid']}")
+        return state  # type: ignore[return-value]
+
+    def _damaged(self, text: str) -> StateError:
+        return StateError(f"damaged: {text}", where=self.id, hint="use delete --force")
 
     def _is_wreck(self) -> bool:
         """Whether the directory has no state and never will: who works at it, in the beginning or at the end, holds the
@@ -213,17 +239,21 @@ class Record:
         return data
 
     def _read(self, name: str) -> bytes | None:
+        path = f"{self.directory}/{name}"
+        flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK  # in case that somebody has made a FIFO of it
         try:
-            fd = files.held(posix.open, f"{self.directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+            fd = files.held(posix.open, path, flags)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise wrap(error, f"{self.directory}/{name}") from None
+            raise wrap(error, path) from None
         try:
             parts = []
             while part := posix.read(fd, 1 << 20):
                 parts.append(part)
             return b"".join(parts)
+        except OSError as error:
+            raise wrap(error, path) from None
         finally:
             posix.close(fd)
 
@@ -237,10 +267,10 @@ class Record:
         self.write("state.json", dumps(state).encode("utf-8", "backslashreplace"), durable=durable)
 
     def write(self, name: str, data: bytes, *, durable: bool = False) -> None:
-        """Replace a file of the directory, atomically."""
+        """Replace a file of the directory, atomically; the caller holds the lock."""
         path = f"{self.directory}/{name}"
         try:
-            replace(path, data, 0o600, durable=durable)
+            files.replace(path, data, 0o600, durable=durable, aside=path + ".tmp")
         except OSError as error:
             raise wrap(error, path) from None
 
@@ -255,16 +285,20 @@ class Record:
     def remove(self) -> None:
         """Delete the directory; what is in it goes last to first, state.json at the very end but one."""
         for name in ("exec.fifo", "config.json", "state.json", "lock"):
-            _unlink(f"{self.directory}/{name}")
+            files.unlink(f"{self.directory}/{name}")
         try:
-            leftovers = posix.listdir(self.directory)
+            posix.rmdir(self.directory)  # needs no descriptor, of which there may be none left
+            return
         except FileNotFoundError:
             return
-        for name in leftovers:
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        for name in posix.listdir(self.directory):
             if name in ("layers", "notify", "criu-root"):
                 self._remove_directory(name)
             else:  # a temporary file of a write that was interrupted
-                _unlink(f"{self.directory}/{name}")
+                files.unlink(f"{self.directory}/{name}")
         posix.rmdir(self.directory)
 
     def _remove_directory(self, name: str) -> None:
@@ -276,35 +310,6 @@ class Record:
             except NotADirectoryError:
                 posix.unlink(f"{path}/{name}")
         posix.rmdir(path)
-
-
-def replace(path: str, data: bytes, mode: int, *, durable: bool = False) -> None:
-    """Write ``data`` to a new file and rename it to ``path``; nothing is left behind on failure."""
-    temporary = f"{path}.{posix.getpid()}.tmp"
-    fd = files.held(
-        posix.open, temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, mode
-    )
-    try:
-        try:
-            posix.fchmod(fd, mode)
-            view = memoryview(data)
-            while view:
-                view = view[posix.write(fd, view) :]
-            if durable:
-                posix.fsync(fd)
-        finally:
-            posix.close(fd)
-        posix.rename(temporary, path)
-    except BaseException:
-        _unlink(temporary)
-        raise
-
-
-def _unlink(path: str) -> None:
-    try:
-        posix.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 class Store:

@@ -16,7 +16,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Self
 
-from tests.callers.engine import remove_cgroups
+from tests.callers.engine import PATIENCE, remove_cgroups
 from tests.callers.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Containerd:
             self.enclosure.argv(["containerd", "--config", str(self.config)]),
             env=self.env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while (done := self.do("version")).returncode != 0:
             log = (self.directory / "log").read_text()
             assert self._daemon.poll() is None, log
@@ -109,7 +109,9 @@ class Containerd:
             assert running.stdin
             said = heard(running)
             running.stdin.close()
-            return subprocess.CompletedProcess(words, running.wait(60), *(text.removesuffix(_END) for text in said))
+            return subprocess.CompletedProcess(
+                words, running.wait(PATIENCE), *(text.removesuffix(_END) for text in said)
+            )
 
     def ctr(self, *words: str) -> str:
         """``ctr WORDS``, which must succeed; what it printed."""
@@ -143,7 +145,7 @@ def heard(running: subprocess.Popen[bytes]) -> list[bytes]:
     found = [b"" for _ in streams]
     open_ = dict(enumerate(streams))
     while open_:
-        ready = select.select(list(open_.values()), [], [], 60)[0]
+        ready = select.select(list(open_.values()), [], [], PATIENCE)[0]
         assert ready, f"it is silent after {found}"
         for at, stream in list(open_.items()):
             if stream in ready:

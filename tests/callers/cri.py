@@ -244,6 +244,12 @@ class Container:
         out, err = (base64.b64decode(told[name]) for name in ("stdout", "stderr"))
         return self.seen(told["exit_code"], out, err)
 
+    def streamed(self, method: str, *options: str, **request: Any) -> list[str]:
+        """The command line of a program whose standard streams are those of an Exec or Attach; its options."""
+        url = self.call(method, **{"stdin": True, "stdout": True, "stderr": not request.get("tty"), **request})["url"]
+        client = [sys.executable, str(Path(__file__).with_name("cri_stream.py")), url]
+        return self.cri.containerd.enclosure.argv([*client, *options])
+
     def seen(self, code: int, out: bytes, err: bytes = b"") -> Seen:
         names = {self.pod.cgroup: "<PARENT>", self.pod.name: "<POD>"}
         return Seen(subprocess.CompletedProcess((), code, out, err), names)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.callers import observation
 from tests.callers.containerd import archive
-from tests.callers.engine import IMAGE, Seen, image, unexplained, unique
+from tests.callers.engine import IMAGE, PATIENCE, Seen, image, unexplained, unique
 from tests.support import programs
 
 if TYPE_CHECKING:
@@ -128,13 +128,13 @@ class task:  # noqa: N801  (reads as a verb at its uses)
 
     def says(self, text: str) -> None:
         """Wait until the container has printed ``text``."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not self.log.exists() or text not in self.log.read_text():
             assert time.monotonic() < deadline, f"{self.name} has not said {text!r}"
             time.sleep(0.01)
 
     def ends(self) -> None:
         """Wait until the task has stopped."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while self.status() != "STOPPED":
             assert time.monotonic() < deadline, f"{self.name} goes on"

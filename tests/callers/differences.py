@@ -17,7 +17,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "runc makes the link only where the host has /proc/kcore; a dangling link harms nobody",
     ),
     (
-        r"^mountinfo [-+]\S+/(keys|timer_list|sched_debug|latency_stats|uptime|release_agent) .* root=/null ",
+        r"^mountinfo [-+]\S+/(kcore|keys|timer_list|sched_debug|latency_stats|uptime|release_agent) .* root=/null ",
         "files are masked with a /dev/null that no container can have replaced (CVE-2025-31133), not with its own",
     ),
     (

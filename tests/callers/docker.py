@@ -15,7 +15,7 @@ from tests.callers.engine import Engine, eventually
 from tests.callers.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tests.callers.enclosure import Enclosure
@@ -37,11 +37,16 @@ _TESTED, _REFERENCE = "tested", "reference"
 
 
 class Docker(Engine):
-    """One dockerd; use as a context manager.  The runtime under test, at ``path``, is its default."""
+    """One dockerd; use as a context manager.  The runtime under test, at ``path``, is its default.
+
+    ``more`` are members of its daemon.json besides those that are here, or in their place.
+    """
 
     force = ("-f", "-v")
 
-    def __init__(self, enclosure: Enclosure, directory: Path, path: str) -> None:
+    def __init__(
+        self, enclosure: Enclosure, directory: Path, path: str, more: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(enclosure, directory, _TESTED, name="docker")
         runc, self.reference = self.reference, _REFERENCE
         self.path = path
@@ -55,6 +60,7 @@ class Docker(Engine):
             "exec-opts": ["native.cgroupdriver=cgroupfs"],
             "runtimes": {_TESTED: {"path": path}, _REFERENCE: {"path": runc}},
             "default-runtime": _TESTED,
+            **(more or {}),
         }
         file = directory / "daemon.json"
         file.write_text(json.dumps(config))

@@ -186,10 +186,13 @@ SLEEP = [IMAGE, "/bin/sleep", "1000"]
 
 T = TypeVar("T")
 
+#: Seconds to wait for anything: the machine may be emulated, and busy.
+PATIENCE = 200.0
+
 
 def eventually(look: Callable[[], T], good: Callable[[T], object], said: Callable[[], object] = str) -> T:
-    """Look until what is seen is good, which it is to be within a minute; ``said`` tells more if it is not."""
-    deadline = time.monotonic() + 60
+    """Look until what is seen is good, which it is to be in the end; ``said`` tells more if it is not."""
+    deadline = time.monotonic() + PATIENCE
     while not good(seen := look()):
         assert time.monotonic() < deadline, f"{seen!r} {said()}"
         time.sleep(0.05)

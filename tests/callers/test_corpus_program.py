@@ -55,7 +55,8 @@ def call(pyrunc: Path, place: Path) -> Call:
         log.unlink(missing_ok=True)
         if "--root" not in line and "-root" not in line:
             words = ["--root", str(place / "root"), *words]
-        command = ("/bin/sh", "-c", f"HERE={place}/here; {script}", "sh", str(pyrunc), *words)
+        given = "exec 5>/dev/null; " if "--status-fd 5" in line else ""
+        command = ("/bin/sh", "-c", f"HERE={place}/here; {given}{script}", "sh", str(pyrunc), *words)
         done = subprocess.run(
             command, env=env, cwd=place, input="{}", stdout=subprocess.PIPE, stderr=stderr, text=True, check=False,
             timeout=60,
@@ -82,6 +83,8 @@ PERSON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "en_
 HERE = {
     "spec", "run -d --keep --pidfd-socket S ID", "run ID -d", "run -- ID", "checkpoint ID",
     "checkpoint --tcp-skip-in-flight --link-remap ID", "restore -d -b B --image-path ./I ID",
+    "checkpoint --lazy-pages --page-server 127.0.0.1:27 --status-fd 5 --manage-cgroups-mode=ignore ID",
+    "restore --lazy-pages --manage-cgroups-mode=ignore --empty-ns network --auto-dedup ID",
 }  # fmt: skip
 #: Lines that would write something.
 WRITING = {"spec", "spec -b B --rootless"}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("root", "containerd", "ctr", "runc", "busybox", "nsenter", "unshare", "cgroup1")
 
 GIVEN = os.environ.get("PYRUNC_TEST_CONTAINERS")
-COUNT = int(GIVEN or "40")
+COUNT = int(GIVEN or "200")
 AT_ONCE = 8
 
 

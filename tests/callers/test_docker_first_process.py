@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,11 +144,8 @@ def test_a_container_on_a_terminal_sees_the_same(docker: Docker) -> None:
     for runtime in (docker.reference, docker.runtime):
         code, screen = on_a_terminal(docker, runtime, IMAGE, "/bin/look")
         assert code == 0, screen
-
-        class Done:
-            returncode, stdout, stderr = code, screen, b""
-
-        seen.append(Seen(Done(), {docker.cgroup: "<PARENT>"}))  # type: ignore[arg-type]
+        done = subprocess.CompletedProcess((), code, screen, b"")
+        seen.append(Seen(done, {docker.cgroup: "<PARENT>"}))
     docker.equal(*seen)
     assert "/dev/console" in " ".join(seen[1].sections["mountinfo"])
 

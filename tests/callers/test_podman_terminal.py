@@ -7,6 +7,7 @@ that the option had an effect at all.
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,11 +38,8 @@ def test_a_container_on_a_terminal_sees_the_same(podman: Podman) -> None:
     for runtime in (podman.reference, podman.runtime):
         code, screen = on_a_terminal(podman, runtime, IMAGE, "/bin/look")
         assert code == 0, screen
-
-        class Done:
-            returncode, stdout, stderr = code, screen, b""
-
-        seen.append(Seen(Done(), {podman.cgroup: "<PARENT>"}))  # type: ignore[arg-type]
+        done = subprocess.CompletedProcess((), code, screen, b"")
+        seen.append(Seen(done, {podman.cgroup: "<PARENT>"}))
     podman.equal(*seen)
     assert "/dev/console" in " ".join(seen[1].sections["mountinfo"])
 

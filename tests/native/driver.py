@@ -134,7 +134,8 @@ def drive(
         for number in (fd, null, *handed):
             os.close(number)
         theirs.close()
-        converse(ours, outcome, pid, answer)
+        waits = not isinstance(program, bytes) and any(op.name == "wait_start" for op in program)
+        converse(ours, outcome, pid, answer, (*ANSWERED, READY) if waits else ANSWERED)
         outcome.stdout, outcome.stderr = (os.pread(number, 1 << 20, 0).decode() for number in (out, err))
     finally:
         ours.close()
@@ -144,7 +145,11 @@ def drive(
 
 
 def converse(
-    ours: socket.socket, outcome: Outcome, pid: int, answer: Callable[[Message, Outcome], bool] | None
+    ours: socket.socket,
+    outcome: Outcome,
+    pid: int,
+    answer: Callable[[Message, Outcome], bool] | None,
+    answered: Sequence[int] = ANSWERED,
 ) -> None:
     pids = [pid]
     while True:
@@ -160,7 +165,7 @@ def converse(
         if not go_on:
             ours.close()
             break
-        if message.kind in ANSWERED:
+        if message.kind in answered:
             ours.send(b"\0")
     for each in pids:
         outcome.statuses[each] = os.waitstatus_to_exitcode(os.waitpid(each, 0)[1])

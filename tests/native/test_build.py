@@ -86,6 +86,13 @@ def test_a_shape_that_is_unknown_stops_the_build(generator: ModuleType, tmp_path
         generator.header(table)
 
 
+def test_another_table_has_another_magic_number(generator: ModuleType, tmp_path: Path) -> None:
+    table = tmp_path / "ops.py"
+    table.write_text(generator.OPS.read_text() + "INIT['one_more'] = 'x:i'\n")
+    with pytest.raises(ValueError, match=r"the table has changed, and MAGIC has to be 0x[0-9A-F]{8} now"):
+        generator.header(table)
+
+
 def test_without_a_compiler_the_error_names_the_package(
     builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrunc.plan.ops import INIT, SLOT_LIMIT, Op
+from pyrunc.plan.ops import INIT, MAGIC, SLOT_LIMIT, Op
 from pyrunc.plan.wire import encode
 from tests.native.driver import NOT_AN_OP, drive, memfd, ops
 
@@ -74,7 +74,7 @@ def is_valid(data: bytes) -> bool:
     reader = Reader(data)
     try:
         magic, length, count = struct.unpack("<III", reader.take(12))
-        if magic != 0x31525950 or length != len(data):
+        if magic != MAGIC or length != len(data):
             return False
         for _ in range(count):
             opcode, given_arguments = struct.unpack("<HH", reader.take(4))
@@ -133,7 +133,7 @@ def test_a_program_that_is_cut_off_or_longer_is_refused(sanitized: Path, program
 @relaxed
 @given(data=st.binary(max_size=200))
 def test_arbitrary_bytes_behind_a_valid_header_are_judged_like_by_the_model(sanitized: Path, data: bytes) -> None:
-    judge(sanitized, struct.pack("<III", 0x31525950, len(data) + 12, 1) + data)
+    judge(sanitized, struct.pack("<III", MAGIC, len(data) + 12, 1) + data)
 
 
 @pytest.mark.parametrize("count", [0xFFFFFFFF, 0x80000000, 0x20000000, 5])

@@ -61,6 +61,7 @@ class Box:
         cwd: Path | None = None,
         pass_fds: tuple[int, ...] = (),
         flags: tuple[str, ...] = (),
+        timeout: float = 60,
     ) -> Result:
         """Like `command`, for verbs that leave a process with the caller's stdio behind."""
         named = [self.id if word == "ID" else os.fspath(word) for word in words]
@@ -69,7 +70,8 @@ class Box:
             before = out.tell(), err.tell()
             done = subprocess.run(
                 command,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd, pass_fds=pass_fds, timeout=60,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd, pass_fds=pass_fds,
+                timeout=timeout,
                 check=False,
             )  # fmt: skip
         said = [path.read_bytes()[at:].decode() for path, at in zip((self.out, self.err), before, strict=True)]

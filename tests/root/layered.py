@@ -102,10 +102,17 @@ class Layered:
     def save(self, **keys: Any) -> None:
         """A container whose process has ended."""
         state = {
+            "ociVersion": "1.3.0",
             "id": self.id,
             "status": "created",
             "pid": 0,
             "start_time": 0,
+            "created": "2026-01-01T00:00:00.000000000Z",
+            "bundle": str(self.base),
+            "rootfs": str(self.base),
+            "annotations": {},
+            "hooks": {},
+            "start_ops": [],
             "cgroups": {},
             "layers": self.layers,
             "made_in_layers": self.made,

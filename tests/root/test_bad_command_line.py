@@ -53,6 +53,17 @@ def test_a_full_disk_for_the_state(box: Box, tmp_path: Path) -> None:
     box.nothing_left()
 
 
+@pytest.mark.parametrize("limit", range(4, 13))
+def test_too_few_descriptors(box: Box, limit: int) -> None:
+    words = [str(box.runtime), "--root", str(box.root), "run", "--bundle", str(box.bundle.path), box.id]
+    result = run("sh", "-c", 'ulimit -n "$0"; exec "$@"', str(limit), *words, status=1)
+    (line,) = result.stderr.splitlines()
+    assert "too many open files" in line
+    assert "not built" not in line
+    assert "Errno" not in line
+    box.nothing_left()
+
+
 @pytest.mark.needs("setpriv", "python-for-all")
 def test_no_permission_for_the_root_directory(box: Box) -> None:
     box.root.mkdir(mode=0o700)

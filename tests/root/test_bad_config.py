@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from tests.support.command import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.root.box import Box
 
 pytestmark = pytest.mark.needs("root", "busybox", "static")
@@ -21,10 +25,13 @@ def test_no_config(box: Box) -> None:
     assert "not found" in said or "no such file" in said.lower()
 
 
-def test_a_config_that_is_a_directory(box: Box) -> None:
-    (box.bundle.path / "config.json").unlink()
-    (box.bundle.path / "config.json").mkdir()
-    assert "config.json" in box.create_refused()
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_config_that_is_no_file(box: Box, make: Callable[[Path], None]) -> None:
+    """And nobody waits for one who would write to a FIFO."""
+    config = box.bundle.path / "config.json"
+    config.unlink()
+    make(config)
+    assert "config.json is not a regular file" in box.create_refused()
 
 
 def test_text_that_is_not_json_is_located(box: Box) -> None:

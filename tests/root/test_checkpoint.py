@@ -123,6 +123,31 @@ def test_what_criu_would_be_asked_can_be_read_before(sleeper: Box, images: Path,
     as_it_was(sleeper, before)
 
 
+@pytest.mark.parametrize("features", [(), ("lazy_pages",)])
+def test_lazy_pages_need_the_kernels_feature_and_a_daemon(
+    features: tuple[str, ...], sleeper: Box, box: Box, images: Path, tmp_path: Path
+) -> None:
+    program = criu.write(tmp_path / "bin", log_file=tmp_path / "log", log=LOG, features=features)
+    before = sleeper.state()
+    ours, theirs = os.pipe()
+    options = ("--lazy-pages", "--status-fd", str(theirs), "--image-path", tmp_path / "none")
+    said = sleeper.command("checkpoint", *options, "ID", status=1, env=path(program), pass_fds=(theirs,)).stderr
+    os.close(theirs)
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+    words = ("--lazy-pages", "--bundle", box.bundle, "--image-path", written(images), "ID")
+    told = box.refused("restore", *words, env=path(program))
+    if features:
+        assert "criu failed: type DUMP" in said
+        assert list((tmp_path / "none").iterdir()) == []
+        assert f"--lazy-pages: no lazy-pages daemon: there is no socket {images}/lazy-pages.socket" in told
+    else:
+        for text in (said, told):
+            assert "--lazy-pages: this kernel and CRIU have no lazy_pages" in text
+            assert "uffd-noncoop" in text
+    as_it_was(sleeper, before)
+
+
 def test_only_what_runs_can_be_checkpointed(box: Box, images: Path) -> None:
     box.create()
     said = box.command("checkpoint", "--image-path", images, "ID", status=1).stderr
@@ -149,9 +174,11 @@ WRONG = (
     (("checkpoint", "--empty-ns", "ipc"), 'namespace "ipc" is not supported'),
     (("checkpoint", "--parent-path", "/before"), "--parent-path must be relative"),
     (("checkpoint", "--parent-path", "../before"), "invalid --parent-path"),
-    (("checkpoint", "--lazy-pages"), "--lazy-pages: lazy pages are not implemented by pyrunc"),
-    (("checkpoint", "--status-fd", "5"), "--status-fd: lazy pages are not implemented by pyrunc"),
-    (("restore", "--lazy-pages"), "--lazy-pages: lazy pages are not implemented by pyrunc"),
+    (("checkpoint", "--lazy-pages", "--pre-dump"), "--lazy-pages: a pre-dump writes all pages"),
+    (("checkpoint", "--status-fd", "5"), "--status-fd 5: is for --lazy-pages"),
+    (("checkpoint", "--lazy-pages", "--status-fd", "two"), "--status-fd two: is not a file descriptor"),
+    (("checkpoint", "--lazy-pages", "--status-fd", "99"), "invalid --status-fd argument: bad file descriptor"),
+    (("checkpoint", "--lazy-pages", "--status-fd", "0"), "invalid --status-fd argument: not writable"),
     (("restore", "--manage-cgroups-mode", "hard"), "Invalid manage-cgroups-mode value"),
 )
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.callers.enclosure import on_a_terminal
 from tests.root.box import until
-from tests.root.test_create import ConsoleSocket, read_all
+from tests.root.test_terminal import ConsoleSocket, read_all
 from tests.support.command import run
 
 if TYPE_CHECKING:

@@ -170,6 +170,7 @@ def test_a_container_without_layers_is_told_what_gives_it_some(box: Box, tmp_pat
     assert "has no private layers" in said
     assert "--ephemeral-rootfs" in said
     assert "has no private layers" in box.command("commit", "ID", tmp_path / "layer.tar", status=1).stderr
+    assert "DEST: must not be empty" in box.command("commit", "ID", "", status=1).stderr
     assert not (tmp_path / "layer.tar").exists()
 
 

@@ -75,7 +75,7 @@ def test_drop_ins_that_the_user_may_not_list_are_unknown(user: User) -> None:
     closed.chmod(0o700)
     found = checks(user)["engine.podman.configuration"]
     assert found["status"] == "unknown"
-    assert "Permission denied" in found["found"]
+    assert found["found"] == f"cannot be looked at: {closed}: permission denied"
     assert checks(user)["pyrunc.container"]["status"] == "ok"
 
 

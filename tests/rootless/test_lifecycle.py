@@ -35,6 +35,14 @@ def test_root_inside_is_the_user_outside(user: User, container_id: str) -> None:
     assert seen["interfaces"] == ["lo"]
 
 
+@pytest.mark.needs("timens")
+def test_a_time_namespace_is_its_own(user: User, container_id: str) -> None:
+    config = user.config()
+    config["linux"]["namespaces"].append({"type": "time"})
+    seen = json.loads(user.run("run", "--bundle", user.bundle(config), container_id).stdout)
+    assert seen["namespaces"]["time"] not in ("", os.readlink("/proc/self/ns/time"))
+
+
 @pytest.mark.needs("runc")
 def test_the_container_looks_as_under_runc(user: User, runc: Path, ids: Callable[[], str]) -> None:
     found = []

@@ -1,7 +1,8 @@
 """A CRIU that does nothing, but speaks as the real one does: for what must hold wherever CRIU itself does not work.
 
-``write`` makes the program.  It answers VERSION with ``version``; anything else it refuses with ``log`` in its log, or
-with ``dies`` does not answer.  What it was asked is in ``asked`` beside it, a line of JSON each.
+``write`` makes the program.  It answers VERSION with ``version``, FEATURE_CHECK with ``features``; anything else it
+refuses with ``log`` in its log, or with ``dies`` does not answer.  What it was asked is in ``asked`` beside it, a line
+of JSON each.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ with open({asked!r}, "a") as file:
 answer = {{"type": number, "success": True}}
 if number == rpc.VERSION:
     answer["version"] = {{"major_number": {major}, "minor_number": {minor}}}
+elif number == rpc.FEATURE_CHECK:
+    answer["features"] = dict.fromkeys({features}, True)
 elif {dies}:
     sys.exit(1)
 else:
@@ -37,7 +40,13 @@ peer.send(protobuf.encode(rpc.RESPONSE, answer))
 
 
 def write(
-    folder: Path, *, log_file: Path, log: str = "", version: tuple[int, int] = (3, 17), dies: bool = False
+    folder: Path,
+    *,
+    log_file: Path,
+    log: str = "",
+    version: tuple[int, int] = (3, 17),
+    features: tuple[str, ...] = (),
+    dies: bool = False,
 ) -> Path:
     """The program, as the only one in a folder that can be PATH."""
     folder.mkdir()
@@ -48,6 +57,7 @@ def write(
         asked=str(folder / "asked"),
         major=version[0],
         minor=version[1],
+        features=features,
         dies=dies,
         log_file=str(log_file),
         log=log,

@@ -60,6 +60,8 @@ def _mounts() -> dict[str, str]:
         fields = line.split(" ")
         if fields[4].startswith("/proc/sys/fs/binfmt_misc"):
             continue  # mounted by systemd's automount when somebody looks
+        if fields[4] == "/run/netns":
+            continue  # where podman and ip keep network namespaces; each of those is a mount below
         found[f"mount {fields[0]} {fields[4]}"] = f"mount: {line}"
     return found
 

@@ -21,7 +21,8 @@ PACKAGES = (
     "systemd", "systemd-sysv", "udev", "dbus", "dbus-user-session", "libpam-systemd", "openssh-server", "iproute2",
     "kmod", "procps", "util-linux", "e2fsprogs", "podman", "conmon", "netavark", "aardvark-dns", "iptables", "runc",
     "crun", "uidmap", "slirp4netns", "fuse-overlayfs", "catatonit", "busybox-static", "strace", "python3",
-    "python3-venv", "libseccomp2", "ca-certificates", "gcc", "libc6-dev", "linux-libc-dev", "git", "criu",
+    "python3-venv", "libseccomp2", "ca-certificates", "gcc", "libc6-dev", "linux-libc-dev", "git", "criu", "docker.io",
+    "containerd",
 )  # fmt: skip
 
 #: Where the project is in the guest, with its virtual environment below.

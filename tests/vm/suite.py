@@ -25,6 +25,9 @@ class Suite(NamedTuple):
     paths: tuple[str, ...]
     #: How two processors share the tests: each by itself, a file at a time, or not at all.
     sharing: tuple[str, ...] = ("-n2", "--dist=load")
+    #: Seconds for a test and for the whole, where other tests have the host's processors, too.
+    test: int = 600
+    whole: int = 1800
 
 
 BY_FILE = ("-n2", "--dist=loadfile")
@@ -48,8 +51,18 @@ SUITES = {
     # Takes a module out of the kernel and back.
     "disks": Suite("unified", "root", ("tests/vm/guest/test_disk_weights.py",), ALONE),
     "services": Suite("unified", "root", ("tests/vm/guest/test_podman_units.py",)),
+    "engines": Suite(
+        "unified", "root", (
+            "tests/vm/guest/test_docker.py", "tests/vm/guest/test_containerd.py",
+            "tests/vm/guest/test_containerd_checkpoint.py",
+        ), BY_FILE, test=1200, whole=2 * 3600,
+    ),
     # CRIU works there.
-    "checkpoint": Suite("unified", "root", ("tests/vm/guest/test_checkpoint.py",)),
+    "checkpoint": Suite(
+        "unified", "root", ("tests/vm/guest/test_checkpoint.py", "tests/vm/guest/test_checkpoint_pages.py")
+    ),
+    # A test is a file of the conformance suite.
+    "conformance": Suite("unified", "root", ("tests/root/test_conformance.py",), test=7200, whole=3 * 3600),
     # What holds everywhere, once more where cgroup2 has all controllers.
     "isolation": Suite(
         "unified",
@@ -57,11 +70,18 @@ SUITES = {
         ("tests/root/test_kill.py", "tests/root/test_isolation_tmp.py", "tests/root/test_isolation_cow.py"),
     ),
 }  # fmt: skip
-#: Those that ``./dev test`` runs: whose every test has passed in a run from there.
-AUTOMATIC = ("root", "podman", "user", "hybrid")
-
-#: Seconds for a test in the guest, and for a suite, where other tests have the host's processors, too.
-TEST, SUITE = 600, 1800
+#: Those that ``./dev test`` runs: all of a suite, or what pytest's arguments choose of one that takes long.
+AUTOMATIC: dict[str, tuple[str, ...]] = {
+    "root": (),
+    "podman": (),
+    "user": (),
+    "checkpoint": ("-k", "goes_on_where or images_of_runc or podman_stops or limits_and or file_locks"),
+    "services": ("-k", "generated_unit and not crun"),
+    "engines": ("-k", "(test_docker and cgroupfs or test_containerd and systemd) and not sees_its_cgroup"),
+    "hybrid": (),
+}
+#: Those that take hours, and run where they are named.
+LONG = ("conformance",)
 
 
 def run(machine: Machine, name: str, words: Sequence[str] = (), junit: Path | None = None) -> int:
@@ -73,12 +93,12 @@ def run(machine: Machine, name: str, words: Sequence[str] = (), junit: Path | No
     folder.mkdir(parents=True, exist_ok=True)
     suite = SUITES[name]
     there = f"/var/tmp/{name}.xml"
-    options = ["-p", "no:cacheprovider", f"--timeout={TEST}", f"--junitxml={there}", "-o", f"junit_suite_name={name}"]
+    options = ["-p", "no:cacheprovider", f"--timeout={suite.test}"]
+    options += [f"--junitxml={there}", "-o", f"junit_suite_name={name}"]
     paths = () if names_tests(words) else suite.paths
     pytest = shlex.join(["pytest", *options, *suite.sharing, *paths, *words])
-    script = (
-        f"cd {PROJECT} && PYTHONDONTWRITEBYTECODE=1 PYRUNC_REQUIRE=all exec timeout --kill-after=10 {SUITE} {pytest}"
-    )
+    limit = f"timeout --kill-after=10 {suite.whole}"
+    script = f"cd {PROJECT} && PYTHONDONTWRITEBYTECODE=1 PYRUNC_REQUIRE=all exec {limit} {pytest}"
     status = subprocess.run([*machine.ssh(suite.user), script], stdin=subprocess.DEVNULL, check=False).returncode
     written = machine.run(f"cat {there}")
     if written.returncode:

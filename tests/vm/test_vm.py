@@ -22,9 +22,9 @@ def test_the_suites_of_the_guest_pass(layout: str, tmp_path: Path) -> None:
     machine = Machine(f"test-{os.getpid()}-{layout}")
     failed = {}
     with machine.booted(layout):
-        for name in suite.AUTOMATIC:
+        for name, words in suite.AUTOMATIC.items():
             if suite.SUITES[name].layout == layout:
-                status = suite.run(machine, name, junit=tmp_path)
+                status = suite.run(machine, name, words, junit=tmp_path)
                 failed[name] = (status, *failures(tmp_path / f"{name}.xml"))
     assert failed == dict.fromkeys(failed, (0,))
     assert not machine.folder.exists()

@@ -84,6 +84,7 @@ def common(spec: Spec, wishes: Wishes, log: str) -> Options:
         "ext_unix_sk": wishes.ext_unix_sk,
         "file_locks": wishes.file_locks,
         "auto_dedup": wishes.auto_dedup,
+        "lazy_pages": wishes.lazy_pages,
         # Devices and addresses of a network are the engine's to make again, as in runc.
         "empty_ns": EMPTY["network"],
     }

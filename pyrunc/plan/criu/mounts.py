@@ -86,17 +86,18 @@ def _came_with(
     return above is not None and (above[0], above[1].rstrip("/") + rest) == (device, root)
 
 
-def sources(
-    saved: External, spec: Spec, bundle: str, cgroups: Mapping[str, str], tops: Mapping[str, str]
-) -> dict[str, str]:
+def sources(saved: External, spec: Spec, bundle: str, cgroups: Mapping[str, str]) -> dict[str, str]:
     """Key -> what is mounted there at the restore: as the images tell it, and as the config has it.
 
-    The config may bind other sources than at the dump; images of another runtime tell nothing.  ``cgroups`` are the
-    container's, ``tops`` the mount points of their hierarchies, both by controller.
+    The config may bind other sources than at the dump; images of another runtime tell nothing.  ``cgroups``: what
+    plan.cgroup_mounts shows without a cgroup namespace.
     """
     given = binds(spec, bundle)
-    if not has_namespace(spec, "cgroup"):
-        given.update(_cgroup_sources(spec, cgroups, tops))
+    if "cgroup" not in namespaces(spec):
+        for mount in spec.get("mounts") or ():
+            if mount.get("type") == "cgroup" and not is_bind(mount):
+                destination = normal(mount["destination"])
+                given.update({destination + below: directory for below, directory in cgroups.items()})
     found = {NULL: NULL, **given}
     for point, (destination, rest) in saved.items():
         if destination and destination in given:
@@ -104,20 +105,6 @@ def sources(
     return found
 
 
-def has_namespace(spec: Spec, type: str) -> bool:
-    return any(entry["type"] == type for entry in (spec.get("linux") or {}).get("namespaces") or ())
-
-
-def _cgroup_sources(spec: Spec, cgroups: Mapping[str, str], tops: Mapping[str, str]) -> dict[str, str]:
-    """What plan.cgroup_mounts shows where there is no cgroup namespace: on v1 a directory for each hierarchy."""
-    found = {}
-    for mount in spec.get("mounts") or ():
-        if mount.get("type") != "cgroup" or is_bind(mount):
-            continue
-        destination = normal(mount["destination"])
-        for controller, top in tops.items():
-            if list(tops) == [""]:
-                found[destination] = (has_namespace(spec, "user") and cgroups.get("")) or top
-            elif controller:
-                found[f"{destination}/{top.rpartition('/')[2]}"] = cgroups.get(controller) or top
-    return found
+def namespaces(spec: Spec) -> set[str]:
+    """The types of those that are not the caller's."""
+    return {entry["type"] for entry in (spec.get("linux") or {}).get("namespaces") or ()}

@@ -22,7 +22,7 @@ from pyrunc.plan.kernel import (
     OPEN_TREE_CLONE,
 )
 from pyrunc.plan.mount_options import parse
-from pyrunc.plan.ops import CREATE_DIR, CREATE_LIKE, SLOT_ROOT, TARGET_NO_SYMLINKS, Op
+from pyrunc.plan.ops import CREATE_DIR, CREATE_LIKE, SLOT_FIRST, SLOT_ROOT, TARGET_NO_SYMLINKS, Op
 from pyrunc.spec.mount_checks import normal
 
 TYPE_CHECKING = False
@@ -129,7 +129,7 @@ def _in_namespaces(b: Builder) -> None:
 
 def loopback(pid: int) -> list[Op]:
     """The program that brings up the loopback device of the new network namespace, which CRIU leaves as it is."""
-    slot = 8
+    slot = SLOT_FIRST
     flag = NAMESPACES["network"][0]
     return [
         Op("open", (slot, f"/proc/{pid}/ns/net", O_RDONLY), "linux.namespaces"),

@@ -54,6 +54,7 @@ OPTIONS: Table = {
     "join_ns": (39, [JOINED]),
     "freeze_cgroup": (44, str),
     "tcp_skip_in_flight": (46, bool),
+    "lazy_pages": (48, bool),
     "orphan_pts_master": (50, bool),
     "config_file": (51, str),
     "tcp_close": (52, bool),
@@ -62,7 +63,7 @@ OPTIONS: Table = {
     "mntns_compat_mode": (65, bool),
 }
 
-FEATURES: Table = {"mem_track": (1, bool)}
+FEATURES: Table = {"mem_track": (1, bool), "lazy_pages": (2, bool)}
 REQUEST: Table = {"type": (1, int), "opts": (2, OPTIONS), "notify_success": (3, bool), "features": (5, FEATURES)}
 
 RESPONSE: Table = {

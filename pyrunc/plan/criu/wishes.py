@@ -21,6 +21,7 @@ class Wishes:
         "empty_namespaces",
         "ext_unix_sk",
         "file_locks",
+        "lazy_pages",
         "leave_running",
         "link_remap",
         "lsm_mount_context",
@@ -47,6 +48,7 @@ class Wishes:
         ext_unix_sk: bool = False,
         shell_job: bool = False,
         file_locks: bool = False,
+        lazy_pages: bool = False,
         auto_dedup: bool = False,
         page_server: tuple[str, int] | None = None,
         cgroups_mode: str = "",
@@ -64,6 +66,7 @@ class Wishes:
         self.ext_unix_sk = ext_unix_sk
         self.shell_job = shell_job
         self.file_locks = file_locks
+        self.lazy_pages = lazy_pages
         self.auto_dedup = auto_dedup
         self.page_server = page_server
         self.cgroups_mode = cgroups_mode

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from pyrunc.plan.resources import CONTROLLERS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -16,11 +18,11 @@ VALUES = frozenset({"pids.limit", "cpu.idle", "cpu.burst", "memory.swappiness"})
 
 
 def wishes(given: Resources, *, again: bool = False) -> Resources:
-    """``given`` without what asks for nothing, and without devices.  ``again``: there are values already, and false
-    takes one back."""
+    """``given`` without what asks for nothing, devices, and members that nobody knows.  ``again``: there are values
+    already, and false takes one back."""
     found: Any = {}
     for name, values in given.items():
-        kept = _wished(name, values, again=again) if name != "devices" else None
+        kept = _wished(name, values, again=again) if name in CONTROLLERS else None
         if kept:
             found[name] = kept
     return found  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.root.test_create import ConsoleSocket, read_all
+from tests.root.test_terminal import ConsoleSocket, read_all
 from tests.support.command import run
 
 if TYPE_CHECKING:

@@ -76,7 +76,8 @@ def test_failures_have_the_statuses_of_timeout_and_env(sandbox: Command) -> None
     assert "permission denied" in sandbox("/etc/passwd", status=126).stderr
     for words, text in (
         (("--memory", "lots", "--user", "x", "true"), 'memory="lots"'),
-        (("--pids", "x", "true"), "--pids 'x': expected a number"),
+        (("--pids", "x", "true"), "--pids 'x': expected a whole number, at least 0"),
+        (("--timeout", "-1", "true"), "--timeout '-1': expected a number, at least 0\n"),
         (("--file", "/etc/hosts", "true"), "--file '/etc/hosts': expected SOURCE:DESTINATION"),
         (("--file", "/etc/hosts:/x:rx", "true"), "ro, rw, cow"),
         (("--env", "A", "true"), "--env 'A': expected NAME=VALUE"),

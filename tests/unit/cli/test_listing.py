@@ -30,6 +30,7 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "created": "2026-01-02T03:04:05.000000006Z", "owner": "",
         "bundle": "/bundles/é", "rootfs": "/bundles/é/rootfs",
         "annotations": {"a": "b"}, "cgroups": {"": "/sys/fs/cgroup/x"}, "cgroup_manager": "cgroupfs",
+        "hooks": {}, "start_ops": [],
     }  # fmt: skip
     (directory / "state.json").write_text(json.dumps(state))
     monkeypatch.setattr(states, "status", lambda _record, _state: "running")

@@ -90,6 +90,11 @@ def test_only_a_problem_makes_it_fail(
     assert json.loads(capfd.readouterr().out)["status"] == worst == finding.worst(found)
 
 
+def test_the_findings_are_counted_in_the_last_line() -> None:
+    found = [Finding("a", "t", status, "f") for status in ("warning", "ok", "ok", "warning", "problem")]
+    assert finding.text(found).splitlines()[-1] == "1 problem, 2 warnings, 2 ok"
+
+
 def test_names_in_configurations_do_not_talk_to_the_terminal() -> None:
     assert "\x1b" not in finding.text([Finding("a", "t", "ok", "/x\x1b[2J\n\udcff", "d")])
     assert "t: /x\\x1b[2J\\n\\udcff\n" in finding.text([Finding("a", "t", "ok", "/x\x1b[2J\n\udcff", "d")])
@@ -102,7 +107,7 @@ def test_a_check_that_cannot_look_is_a_finding(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(examine, "CHECKS", (broken, kernel.version))
     first, second = examine.findings(os.environ)
     assert (first.status, second.id) == ("unknown", "kernel.version")
-    assert "/secret" in first.found
+    assert first.found == "cannot be looked at: /secret: permission denied"
 
 
 @pytest.mark.parametrize(("number", "status"), [((5, 11), "problem"), ((5, 12), "ok"), ((6, 0), "ok")])

@@ -12,9 +12,9 @@ import pytest
 from pyrunc.host import process
 
 
-def ended(child: subprocess.Popen[bytes]) -> None:
+def ended(pid: int) -> None:
     """Wait until the child has ended, without reaping it."""
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 def test_a_process_runs_then_is_a_zombie_then_is_gone() -> None:
@@ -25,11 +25,25 @@ def test_a_process_runs_then_is_a_zombie_then_is_gone() -> None:
     assert process.state(child.pid, started + 1) == "gone"
     assert child.stdin is not None
     child.stdin.close()
-    ended(child)
+    ended(child.pid)
     assert process.state(child.pid, started) == "zombie"
     child.wait()
     assert process.state(child.pid, started) == "gone"
     assert process.start_time(child.pid) is None
+
+
+def test_a_fork_is_told_from_what_has_executed_a_program() -> None:
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    fork = os.fork()
+    if fork == 0:
+        signal.pause()
+    looks = [process.look(pid, process.start_time(pid) or 0) for pid in (child.pid, fork)]
+    os.kill(fork, signal.SIGKILL)
+    ended(fork)
+    dead = process.look(fork, process.start_time(fork) or 0)
+    os.waitpid(fork, 0)
+    child.communicate()
+    assert (*looks, dead) == (("running", False), ("running", True), ("zombie", True))
 
 
 def test_a_signal_reaches_only_the_process_that_was_meant() -> None:

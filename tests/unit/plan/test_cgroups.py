@@ -129,6 +129,13 @@ def test_every_resource_is_refused_without_cgroups() -> None:
     ]
 
 
+def test_members_of_resources_that_nobody_knows_are_no_wish() -> None:
+    config = spec(linux__resources={"example": {"a": "future"}, "exampleNumber": 1.5})
+    assert not ops(config, "cgroup_create", cgroup_manager="disabled")
+    facts = {**hosts.root_v1(), "uid": 1000, "initial_userns": False}
+    assert not ops(with_user_namespace(config), "cgroup_create", facts)
+
+
 #: What engines send for options that nobody gave.
 ZEROS = {
     "memory": {"limit": 0, "swap": 0, "disableOOMKiller": False},

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrunc.errors import SpecError
+from pyrunc.plan import cgroup_mounts
+from pyrunc.plan.create import create
 from pyrunc.plan.criu import mounts, protobuf, refusals, restore, rpc
 from pyrunc.plan.criu.dump import dump
 from pyrunc.plan.criu.wishes import Wishes
@@ -71,7 +73,7 @@ def test_at_the_restore_the_config_says_where_external_mounts_are_from() -> None
             {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"},
         ]
     )
-    assert mounts.sources(saved, config, "/b", {"": "/sys/fs/cgroup/box"}, {"": "/sys/fs/cgroup"}) == {
+    assert mounts.sources(saved, config, "/b", {"": "/sys/fs/cgroup"}) == {
         "/dev/null": "/dev/null",
         "/data": "/srv/other",
         "/var/run/name": "/b/name",
@@ -79,6 +81,35 @@ def test_at_the_restore_the_config_says_where_external_mounts_are_from() -> None
         "/data/below": "/srv/other/below",
         "/sys/fs/cgroup": "/sys/fs/cgroup",
     }
+
+
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("layout", ["v1", "v2"])
+def test_a_restore_shows_the_cgroups_that_the_creation_did(layout: str, user: bool) -> None:
+    facts = hosts.root_v2() if layout == "v2" else hosts.root_v1()
+    facts["cgroup"]["own"] = dict.fromkeys(facts["cgroup"]["mounts"], "/caller")
+    config: Any = spec(mounts=[{"destination": "/cg", "type": "cgroup", "source": "cgroup"}])
+    config["linux"]["namespaces"] = [{"type": "mount"}]
+    config["linux"].pop("maskedPaths", None)
+    config["linux"].pop("readonlyPaths", None)
+    if user:
+        everyone = [{"containerID": 0, "hostID": 0, "size": 1 << 16}]
+        config["linux"]["uidMappings"] = config["linux"]["gidMappings"] = everyone
+        config["linux"]["namespaces"].append({"type": "user"})
+    made = create(config, facts, hosts.request())
+    bound = {str(op.args[1]) for op in made.ops if op.name == "open_tree" and op.where == "mounts[0]"}
+    for cgroups in (made.cgroups, {}):
+        shown = cgroup_mounts.shown(facts, mounts.namespaces(config), cgroups)
+        again = mounts.sources({}, config, "/b", shown)
+        assert again.pop("/dev/null") == "/dev/null"
+        if layout == "v1":
+            assert set(again) == {f"/cg/{path.rsplit('/', 1)[1]}" for path in facts["cgroup"]["mounts"].values()}
+        else:
+            assert set(again) == {"/cg"}
+        if cgroups:
+            assert set(again.values()) == (bound or {"/sys/fs/cgroup"})
+        elif layout == "v1":
+            assert all(path.endswith("/caller") for path in again.values())
 
 
 def test_what_a_restore_would_lose_is_refused_all_at_once() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pyrunc.plan import describe
 from pyrunc.plan.create import create
-from pyrunc.plan.ops import INIT
+from pyrunc.plan.ops import INIT, MAGIC
 from pyrunc.plan.wire import encode
 from pyrunc.spec import isolation
 from pyrunc.spec.load import load_spec
@@ -83,7 +83,7 @@ def test_inside_a_user_namespace_sources_and_devices_are_opened_on_the_host_side
 @pytest.mark.parametrize("bundle", BUNDLES)
 def test_every_plan_fits_the_wire_and_its_json_names_every_argument(bundle: str) -> None:
     found = plan(bundle, hosts.root_v2())
-    assert encode(op for op in found.ops if op.name in INIT)[:4] == b"PYR1"
+    assert encode(op for op in found.ops if op.name in INIT).startswith(MAGIC.to_bytes(4, "little"))
     for op, entry in zip(found.ops, describe.document(found)["ops"], strict=True):
         assert len(entry["arguments"]) == len(op.args)
         assert entry["op"] == op.name

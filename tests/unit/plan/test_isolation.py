@@ -11,7 +11,7 @@ import pytest
 
 from pyrunc.plan import describe
 from pyrunc.plan.create import create
-from pyrunc.plan.ops import INIT, SLOT_ROOT
+from pyrunc.plan.ops import INIT, MAGIC, SLOT_ROOT
 from pyrunc.plan.wire import encode
 from pyrunc.spec import isolation
 from tests.unit.plan import hosts
@@ -75,7 +75,7 @@ def test_the_plan_with_all_annotations_is_the_golden_one(who: str) -> None:
 
 def test_the_plan_fits_the_wire_and_its_schema() -> None:
     found = everything()
-    assert encode(op for op in found.ops if op.name in INIT)[:4] == b"PYR1"
+    assert encode(op for op in found.ops if op.name in INIT).startswith(MAGIC.to_bytes(4, "little"))
     schema = json.loads((ROOT / "schemas/plan.json").read_text())
     document = json.loads(json.dumps(describe.document(found)))
     assert list(jsonschema.Draft4Validator(schema).iter_errors(document)) == []

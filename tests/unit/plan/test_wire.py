@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrunc.plan.ops import INIT, OPCODES, Op
-from pyrunc.plan.wire import MAGIC, encode
+from pyrunc.plan.ops import INIT, MAGIC, OPCODES, Op
+from pyrunc.plan.wire import encode
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 INTEGER = st.integers(-(1 << 63), (1 << 63) - 1)

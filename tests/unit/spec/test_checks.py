@@ -372,6 +372,15 @@ def test_what_runc_tolerates_is_a_warning() -> None:
     ]
 
 
+def test_what_an_annotation_asks_of_crun_alone_is_a_warning() -> None:
+    asked = {"run.oci.hooks.stdout": "/x", "run.oci.delegate-cgroup": "y", "run.oci.other": "", "x": ""}
+    spec = load.load_value(config({"annotations": asked}))
+    assert list(map(str, checks.warnings(spec, CAPS))) == [
+        f'annotations["{key}"]: is an annotation of crun\'s and has no effect here'
+        for key in ("run.oci.delegate-cgroup", "run.oci.hooks.stdout")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [

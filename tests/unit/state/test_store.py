@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,13 @@ from pyrunc.state.store import Record, Store, check_id
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+STATE: Any = {
+    "ociVersion": "1.3.0", "id": "x", "status": "created", "pid": 2, "start_time": 1, "bundle": "/b",
+    "rootfs": "/b/rootfs", "created": "2026-01-02T03:04:05.000000006Z", "annotations": {}, "cgroups": {},
+    "hooks": {}, "start_ops": [],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("id", ["a", "a.b_c-d+e", "0", "A" * 255])
@@ -60,11 +68,48 @@ def test_the_lock_tells_a_living_creator_from_a_dead_one(tmp_path: Path) -> None
 def test_a_saved_state_is_loaded_back_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     record = Record(str(tmp_path), "x")
     record.claim()
-    state: Any = {"status": "created", "bundle": "/b\udce9", "annotations": {"k": "ü"}}
+    state = STATE | {"bundle": "/b\udce9", "annotations": {"k": "ü"}}
     record.save(state)
     assert record.load() == state
     assert sorted(os.listdir(record.directory)) == ["lock", "state.json"]
     record.close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "[]", "{}", "null", "7"),
+        *(json.dumps(STATE | {name: [[]]}) for name in ("pid", "cgroups", "status", "format")),
+        *(json.dumps(STATE | {"pid": pid}) for pid in (-1, 1 << 31, 10**20)),
+    ],
+)
+def test_a_state_that_is_none_is_damaged(tmp_path: Path, value: str) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/lock").touch()
+    (tmp_path / "x/state.json").write_text(value)
+    with pytest.raises(StateError, match=r"x: damaged: .*/x/state.json: .* \(use delete --force\)"):
+        Record(str(tmp_path), "x").load()
+
+
+def test_a_state_of_a_newer_format_may_have_other_members(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/lock").touch()
+    (tmp_path / "x/state.json").write_text('{"format": 2, "pid": [1]}')
+    with pytest.raises(HostError, match=r"state\.json has format 2, and this pyrunc knows 1"):
+        Record(str(tmp_path), "x").load()
+
+
+def test_a_state_in_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    os.mkfifo(tmp_path / "x/state.json")
+    with pytest.raises(StateError, match="is empty"):
+        Record(str(tmp_path), "x").load()
+
+
+def test_a_directory_in_the_place_of_a_state_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x/state.json").mkdir(parents=True)
+    with pytest.raises(HostError, match=r"/x/state.json: is a directory"):
+        Record(str(tmp_path), "x").load()
 
 
 def test_a_container_that_does_not_exist_is_said_to_in_runcs_words(tmp_path: Path) -> None:

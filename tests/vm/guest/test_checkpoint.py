@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,66 +13,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.root.box import until
-from tests.root.test_create import ConsoleSocket
+from tests.root.test_terminal import ConsoleSocket
 from tests.support import programs
 from tests.support.command import run
 from tests.vm.guest import engines
+from tests.vm.guest.checkpoints import COUNT, checkpoint, counting, goes_on, images, restore, started
 from tests.vm.guest.units import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.root.box import Box
-    from tests.support.command import Result
-
-    NewBox = Callable[..., Box]
+    from tests.vm.guest.checkpoints import NewBox
 
 pytestmark = [pytest.mark.needs("guest", "root", "criu"), pytest.mark.timeout(600)]
-
-COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
 
 
 @pytest.fixture
 def counter(new_box: NewBox) -> Box:
     return counting(new_box)
-
-
-def counting(new_box: NewBox, before: str = "", **options: object) -> Box:
-    box = new_box("/bin/sh", "-c", f"{before}{COUNT}", **options)
-    box.bundle.edit(linux__cgroupsPath=f"/{box.id}").mount("/tmp", "tmpfs", "tmpfs", "mode=1777")
-    return box
-
-
-def started(box: Box, *flags: str) -> Box:
-    box.leaving("run", "--detach", "--bundle", box.bundle, "ID", flags=flags)
-    box.until_output("3\n")
-    return box
-
-
-def number(box: Box) -> int:
-    lines = box.output().splitlines()
-    return int(lines[-1]) if lines else 0
-
-
-def images(box: Box) -> Path:
-    return box.out.parent / f"{box.id}-images"
-
-
-def checkpoint(box: Box, *options: str, status: int = 0) -> Result:
-    return box.command("checkpoint", "--image-path", images(box), *options, "ID", status=status)
-
-
-def restore(box: Box, *options: str, status: int = 0, flags: tuple[str, ...] = ()) -> Result:
-    words: list[str | os.PathLike[str]] = ["--detach", "--bundle", box.bundle, "--image-path", images(box), *options]
-    return box.leaving("restore", *words, "ID", status=status, flags=flags)
-
-
-def goes_on(box: Box) -> None:
-    """The counter has all numbers, each once, and more than before."""
-    before = number(box)
-    until(lambda: number(box) > before + 3, lambda: f"more than {before}")
-    numbers = [int(line) for line in box.output().splitlines()]
-    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_it_goes_on_where_it_was_and_is_a_container_like_any_other(counter: Box, tmp_path: Path) -> None:
@@ -241,6 +201,34 @@ def test_connections_stay_when_they_are_asked_for(new_box: NewBox) -> None:
     box.nothing_left()
 
 
+def test_connections_come_back_closed_when_that_is_asked_for(new_box: NewBox) -> None:
+    box = started(counting(new_box, TALK))
+    assert "ESTABLISHED" in box.exec("ID", "busybox", "netstat", "-tn").stdout
+    checkpoint(box, "--tcp-established")
+    restore(box, "--tcp-close")
+    goes_on(box)
+    assert "ESTABLISHED" not in box.exec("ID", "busybox", "netstat", "-tn").stdout
+    box.delete("--force")
+    box.nothing_left()
+
+
+def test_a_file_that_lost_its_name_gets_one_when_that_is_asked_for(new_box: NewBox) -> None:
+    before = "exec 3>/data/one; busybox ln /data/one /data/two; busybox rm /data/one; "
+    box = counting(new_box, before)
+    data = box.bundle.path / "rootfs/data"
+    data.mkdir()
+    started(box)
+    assert "link-remap" in checkpoint(box, status=1).stderr
+    goes_on(box)
+    checkpoint(box, "--link-remap")
+    restore(box)
+    goes_on(box)
+    box.exec("ID", "sh", "-c", "echo kept >/proc/1/fd/3")
+    assert {path.name: path.read_text() for path in data.iterdir()} == {"two": "kept\n"}
+    box.delete("--force")
+    box.nothing_left()
+
+
 def test_its_terminal_comes_back_by_the_console_socket(new_box: NewBox, tmp_path: Path) -> None:
     box = new_box("/bin/cat")
     box.bundle.edit(process__terminal=True)
@@ -264,20 +252,20 @@ def test_its_terminal_comes_back_by_the_console_socket(new_box: NewBox, tmp_path
     box.nothing_left()
 
 
-def test_the_network_of_somebody_else_is_entered_again(new_box: NewBox, ids: Callable[[], str]) -> None:
-    box, name = counting(new_box), ids()
-    run("ip", "netns", "add", name)
+def test_the_network_of_somebody_else_is_entered_again(new_box: NewBox, tmp_path: Path) -> None:
+    box, network = counting(new_box), tmp_path / "network"
+    network.touch()
+    run("unshare", f"--net={network}", "true")
     try:
-        box.bundle.namespace("network", f"/run/netns/{name}")
+        box.bundle.namespace("network", str(network))
         started(box)
         checkpoint(box)
         restore(box)
         goes_on(box)
-        theirs = os.stat(f"/run/netns/{name}").st_ino
-        assert os.stat(f"/proc/{box.state()['pid']}/ns/net").st_ino == theirs
+        assert os.stat(f"/proc/{box.state()['pid']}/ns/net").st_ino == network.stat().st_ino
         box.delete("--force")
     finally:
-        run("ip", "netns", "del", name)
+        run("umount", network)
     box.nothing_left()
 
 
@@ -297,8 +285,10 @@ def test_hooks_of_the_runtime_run_and_one_that_fails_leaves_nothing(new_box: New
     box.nothing_left()
 
 
-def test_in_the_foreground_its_status_is_that_of_the_process(new_box: NewBox) -> None:
-    box = new_box("/bin/sh", "-c", "until [ -e /tmp/end ]; do sleep 0.1; done; echo over; exit 7")
+def test_in_the_foreground_signals_reach_it_and_its_status_is_that_of_the_process(new_box: NewBox) -> None:
+    box = new_box(
+        "/bin/sh", "-c", "trap 'echo told' USR1; until [ -e /tmp/end ]; do sleep 0.1; done; echo over; exit 7"
+    )
     box.bundle.mount("/tmp", "tmpfs", "tmpfs")
     box.leaving("run", "--detach", "--bundle", box.bundle, "ID")
     box.exec("ID", "touch", "/tmp/almost")
@@ -311,15 +301,20 @@ def test_in_the_foreground_its_status_is_that_of_the_process(new_box: NewBox) ->
     (box.bundle.path / "config.json").write_text(json.dumps(config))
     words = (str(box.runtime), "--root", str(box.root), "restore", "--bundle", str(box.bundle.path), "--image-path")
     # CRIU wants a file of the mode that standard output had.
+    again = box.bundle.path / "again"
     with (
-        (box.bundle.path / "again").open("wb") as out,
+        again.open("wb") as out,
         subprocess.Popen(
             [*words, str(images(box)), box.id], stdin=subprocess.DEVNULL, stdout=out, stderr=out
         ) as process,
     ):
         until(lambda: box.exists() and box.command("state", "ID", status=None).status == 0, lambda: "it is there")
-        until(lambda: box.exec("ID", "touch", "/tmp/end", status=None).status == 0, lambda: "it is told")
+        until(lambda: box.status() == "running", lambda: "it runs")
+        process.send_signal(signal.SIGUSR1)
+        until(lambda: again.read_text() == "told\n", again.read_text)
+        box.exec("ID", "touch", "/tmp/end")
         assert process.wait(60) == 7
+    assert again.read_text() == "told\nover\n"
     box.nothing_left()
 
 

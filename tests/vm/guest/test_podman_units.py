@@ -44,6 +44,11 @@ class Service(NamedTuple):
     def inspect(self, template: str) -> str:
         return self.engine("inspect", f"--format={template}", self.name).stdout.strip()
 
+    def pid(self) -> str:
+        """That of the container's first process; "0" or "" while there is none."""
+        words = (*self.engine.base, "inspect", "--format={{.State.Pid}}", self.name)
+        return run(*words, status=None, timeout=engines.DEADLINE).stdout.strip()
+
     def running(self) -> bool:
         """Whether systemd knows the service as started, and its container is there."""
         active = units.show(self.unit, "ActiveState", "SubState") == {"ActiveState": "active", "SubState": "running"}
@@ -79,11 +84,9 @@ def test_a_generated_unit_starts_restarts_and_stops_the_container(runtime: str) 
         assert made.inspect("{{.OCIRuntime}}").endswith(runtime)
         # conmon is the service's main process: it says so, and that the container is ready.
         assert units.show(made.unit, "MainPID")["MainPID"] == made.inspect("{{.State.ConmonPid}}")
-        first = made.inspect("{{.State.Pid}}")
+        first = made.pid()
         os.kill(int(first), 9)
-        engines.until(
-            lambda: made.running() and made.inspect("{{.State.Pid}}") not in (first, "0"), "systemd has restarted it"
-        )
+        engines.until(lambda: made.pid() not in (first, "0", "") and made.running(), "systemd has restarted it")
         run("systemctl", "stop", made.unit, timeout=engines.DEADLINE)
         assert units.show(made.unit, "ActiveState")["ActiveState"] != "active"
         engines.until(lambda: made.engine.absent(made.name), "the container is gone")
