@@ -1,8 +1,8 @@
 """SIGINT, SIGTERM and SIGHUP end a run: what the tests made is cleared away, and the report says that it is partial.
 
-The handler raises Ended wherever the process is, except while a workshop is opened or cleared up: then it is raised
-when that is done.  Where tests run in workers of pytest-xdist, these get the signal, and the process above them ends
-when they have ended.
+The handler raises Ended in a phase of a test and where no test runs.  While a workshop is opened or cleared up, and
+while pytest makes and sends its reports, it comes again a little later.  Where tests run in workers of pytest-xdist,
+these get the signal, and the process above them ends when they have ended.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import ctypes
 import os
 import signal
 import threading
+import time
+from _thread import start_new_thread  # takes no lock, which the handler might have interrupted
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+#: Between two looks whether the process may be interrupted, in seconds.
+PAUSE = 0.02
 
 _PR_SET_PDEATHSIG = 1
 
@@ -36,13 +41,17 @@ class Watch:
         self.seen: signal.Signals | None = None
         self.raised = False
         self.before: dict[signal.Signals, object] = {}
-        #: Whose frames are not interrupted.
-        self.protected: set[CodeType] = set()
+        #: Whether what the functions call may be interrupted; of several that are active the innermost decides.
+        self.rules: dict[CodeType, bool] = {}
         #: The processes that get the signal in the place of this one, as long as there are any.
         self.workers: Callable[[], Iterable[int]] = list
 
     def protect(self, function: Callable[..., object]) -> None:
-        self.protected.add(function.__code__)
+        self.rules[function.__code__] = False
+
+    def allow(self, function: Callable[..., object]) -> None:
+        """Let a signal interrupt ``function``, though what has called it is protected."""
+        self.rules[function.__code__] = True
 
     def begin(self) -> None:
         """A signal that is ignored, as by nohup(1), stays so."""
@@ -68,17 +77,20 @@ class Watch:
                 os.kill(pid, signal.SIGTERM)
         if workers:  # a second signal does not wait for them
             return
-        while frame is not None:
-            if frame.f_code in self.protected:
-                return
+        if self.raised:
+            return
+        while frame is not None and frame.f_code not in self.rules:
             frame = frame.f_back
-        self.check()
+        if frame is not None and not self.rules[frame.f_code]:
+            start_new_thread(self.again, (number,))
+            return
+        self.raised = True
+        raise Ended(f"ended by {self.seen.name}")
 
-    def check(self) -> None:
-        """Raise Ended if a signal has come that was not raised yet."""
-        if self.seen is not None and not self.raised:
-            self.raised = True
-            raise Ended(f"ended by {self.seen.name}")
+    def again(self, number: int) -> None:
+        time.sleep(PAUSE)
+        if self.before:
+            os.kill(os.getpid(), number)
 
 
 #: Of this process.

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from _pytest import runner
 
 from conformance import features, health, interruption, needs, options, probe, processes, verdict
 from conformance.installed import Installed
@@ -62,7 +63,13 @@ def pytest_configure(config: pytest.Config) -> None:
     except probe.CannotBuild as error:
         raise pytest.UsageError(str(error)) from None
     processes.become_subreaper()
+    # A signal that came out of the hooks which make reports would be an internal error of pytest's.
+    interruption.watch.protect(runner.pytest_runtest_protocol)
+    interruption.watch.allow(pytest.CallInfo.from_call)
     if hasattr(config, "workerinput"):
+        from xdist.remote import WorkerInteractor  # type: ignore[import-untyped]
+
+        interruption.watch.protect(WorkerInteractor.sendevent)
         interruption.end_with_parent()
     else:
         config.pluginmanager.register(Recorder(settings), "conformance-recorder")

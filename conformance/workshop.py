@@ -59,7 +59,6 @@ class Workshop:
         self.held = contextlib.ExitStack()
         #: What became of clearing up after a test that had failed already.
         self.hung: Hung | None = None
-        watch.check()
 
     def new_id(self) -> str:
         return f"{self.token}-{next(self.numbers)}"
@@ -135,13 +134,6 @@ class Workshop:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Ended):
             self.runtime.deadline = min(self.runtime.deadline, HASTE)
-        try:
-            self.judge(error)
-        finally:
-            watch.check()
-
-    def judge(self, error: BaseException | None) -> None:
-        """``finish`` after a body that has ended with ``error``.  Raises Failed for what is left by a good one."""
         try:
             found = self.finish(residue.PATIENCE if error is None else 0)
         except Failed as failure:

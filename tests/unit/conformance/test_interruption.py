@@ -105,3 +105,42 @@ def test_pytest_by_itself_ends_so_too(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1, done.stdout
     assert results.read(str(tmp_path / "json")).partial == "stopping after 1 failures, 2 of 4 tests have a verdict"
+
+
+#: A plugin of pytest: the signal comes while the report of the first test is made, or sent.
+PLUGIN = """
+import os, signal
+import pytest
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def {hook}({argument}):
+    if {argument}.when == "call":
+        os.kill(os.getpid(), signal.SIGTERM)
+    return (yield)
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "argument", "workers"),
+    [
+        ("pytest_runtest_makereport", "call", "0"),
+        ("pytest_runtest_makereport", "call", "2"),
+        ("pytest_report_to_serializable", "report", "2"),
+    ],
+)
+def test_a_report_that_is_being_made_is_finished(tmp_path: Path, hook: str, argument: str, workers: str) -> None:
+    """The signal ends the process in the test after it."""
+    (tmp_path / "comes.py").write_text(PLUGIN.format(hook=hook, argument=argument))
+    runtime = fake(tmp_path / "fake", {"BEFORE_state": "sleep 1"})
+    (tmp_path / "work").mkdir()
+    command = [sys.executable, "-m", "pytest", f"conformance/tests/{TEST}", "--runtime", str(runtime), "-n", workers]
+    command += ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "comes", "--report", f"json={tmp_path / 'json'}"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "work"), "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert "INTERNALERROR" not in done.stdout
+    run = results.read(str(tmp_path / "json"))
+    assert all(result.verdict == "passed" for result in run.results)
+    assert 0 < len(run.results) < 4
+    nothing_is_left(tmp_path)
