@@ -10,7 +10,6 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from _pytest import runner
 
 from conformance import features, health, interruption, needs, options, probe, processes, verdict
 from conformance.installed import Installed
@@ -63,16 +62,21 @@ def pytest_configure(config: pytest.Config) -> None:
     except probe.CannotBuild as error:
         raise pytest.UsageError(str(error)) from None
     processes.become_subreaper()
-    # A signal that came out of the hooks which make reports would be an internal error of pytest's.
-    interruption.watch.protect(runner.pytest_runtest_protocol)
-    interruption.watch.allow(pytest.CallInfo.from_call)
+    leave_reports_alone(config)
     if hasattr(config, "workerinput"):
-        from xdist.remote import WorkerInteractor  # type: ignore[import-untyped]
-
-        interruption.watch.protect(WorkerInteractor.sendevent)
         interruption.end_with_parent()
     else:
         config.pluginmanager.register(Recorder(settings), "conformance-recorder")
+
+
+def leave_reports_alone(config: pytest.Config) -> None:
+    """A signal interrupts phases of tests, and not the hooks that make reports or the messages that send them."""
+    for plugin in config.pluginmanager.get_plugins():
+        for name in ("pytest_runtest_protocol", "sendevent"):  # of pytest's runner, of a worker of pytest-xdist
+            function = getattr(plugin, name, None)
+            if function is not None:
+                interruption.watch.protect(function)
+    interruption.watch.allow(pytest.CallInfo.from_call)
 
 
 def pytest_unconfigure() -> None:

@@ -23,12 +23,12 @@ def create(spec: Spec, facts: HostFacts, request: Request) -> Plan:
     cgroups.create(b)
     if not request["hold"]:
         b.on_host("", "open", SLOT_FIFO, request["state_dir"] + "/exec.fifo", 0o10000000)
+    namespaces.hide(b)
     entered = b.namespaces.get("user") or b.namespaces.get("cgroup")
     into = join(b, b.cgroups, from_elsewhere=bool(entered))
 
     namespaces.enter(b)
     identity.adjust_oom(b)
-    b.on_container("", "open_proc", SLOT_PROC)
     namespaces.configure(b)
     rootfs.attach(b)
     mounts.apply(b)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pyrunc.plan.capabilities import CAP_SETGID, CAP_SETUID
 from pyrunc.plan.kernel import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWTIME, NAMESPACES, O_RDONLY
-from pyrunc.plan.ops import Op
+from pyrunc.plan.ops import SLOT_PROC, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,14 +78,26 @@ def enter(b: Builder) -> None:
     if b.new("user"):
         uids, gids = linux.get("uidMappings") or (), linux.get("gidMappings") or ()
         _write_maps(b, uids, gids)
-    # A process of the same pid or user namespace could trace us before execve.  (After the id maps are
-    # written: their files belong to root while we are not dumpable.)
-    b.on_container("", "dumpable", 0)
+    b.on_container("", "open_proc", SLOT_PROC)
+    _time(b)
+    if not _hidden_from_birth(b):
+        b.on_container("", "dumpable", 0)
     if "user" in b.namespaces and has_root(b):
         b.on_container(_where(b, "user"), "become_root")
     b.on_container("", "setsid")
     if not b.request["no_new_keyring"]:
         b.on_container("", "session_keyring", "_ses." + b.request["id"])
+
+
+def hide(b: Builder) -> None:
+    """Keep processes of the same pid or user namespace from tracing the new process before its execve."""
+    if _hidden_from_birth(b):
+        b.on_host("", "dumpable", 0)
+
+
+def _hidden_from_birth(b: Builder) -> bool:
+    """Files of a process that is not dumpable belong to root, who alone could write its id maps (proc(5))."""
+    return b.facts["uid"] == 0 or not b.new("user")
 
 
 def has_root(b: Builder) -> bool:
@@ -137,22 +149,29 @@ def _check_subids(
             )
 
 
+def _time(b: Builder) -> None:
+    """A time namespace, before the process is root in its user namespace: no longer could it write the offsets."""
+    if not b.new("time"):
+        return
+    where = _where(b, "time")
+    b.on_container(where, "unshare", CLONE_NEWTIME)
+    offsets = (b.spec.get("linux") or {}).get("timeOffsets") or {}
+    lines = "".join(
+        f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n" for clock, offset in offsets.items()
+    )
+    if lines:
+        if b.facts["uid"] != 0 and not b.new("user"):
+            b.problem("linux.timeOffsets", "needs root, or a new user namespace in linux.namespaces")
+        b.on_container("linux.timeOffsets", "proc_write", "self/timens_offsets", lines)
+    b.on_container(where, "enter_time_ns")
+
+
 def configure(b: Builder) -> None:
     """Namespaces that must be unshared from inside, and the loopback device."""
     if b.new("ipc") and "ipc" in _late(b):
         b.on_container(_where(b, "ipc"), "unshare", CLONE_NEWIPC)
     if b.new("cgroup"):
         b.on_container(_where(b, "cgroup"), "unshare", CLONE_NEWCGROUP)
-    if b.new("time"):
-        where = _where(b, "time")
-        b.on_container(where, "unshare", CLONE_NEWTIME)
-        offsets = (b.spec.get("linux") or {}).get("timeOffsets") or {}
-        lines = "".join(
-            f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n" for clock, offset in offsets.items()
-        )
-        if lines:
-            b.on_container("linux.timeOffsets", "proc_write", "self/timens_offsets", lines)
-        b.on_container(where, "enter_time_ns")
     if b.new("network"):
         b.on_container(_where(b, "network"), "loopback_up")
     if "network" in b.namespaces:

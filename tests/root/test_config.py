@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.root.box import until
+from tests.root.test_exec import reachable
 from tests.support.command import run
 
 if TYPE_CHECKING:
@@ -88,9 +89,21 @@ def test_environment_entries_are_passed_as_they_are(box: Box) -> None:
 
 
 @pytest.mark.needs("timens")
-def test_a_time_namespace_with_offsets(box: Box) -> None:
+@pytest.mark.parametrize("users", ["the host's", "new", "new, all other ids", "another container's"])
+def test_a_time_namespace_with_offsets(new_box: Callable[..., Box], users: str) -> None:
+    """Whose root writes them: a process in a user namespace may not, once it is the root of that."""
+    box = new_box()
     box.bundle.namespace("time")
     box.bundle.edit(linux__timeOffsets={"monotonic": {"secs": 172800, "nanosecs": 5}, "boottime": {"secs": 86400}})
+    if users != "the host's":
+        host = 100000 if users.endswith("ids") else 0
+        mapping = [{"containerID": 0, "hostID": host, "size": 65536}]
+        owner = box if users.startswith("new") else new_box("/bin/sleep", "1000")
+        owner.bundle.namespace("user").edit(linux__uidMappings=mapping, linux__gidMappings=mapping)
+        reachable(box.bundle.path)
+        if owner is not box:
+            owner.started()
+            box.bundle.namespace("user", f"/proc/{owner.state()['pid']}/ns/user")
     seen = box.sees()
     assert seen["namespaces"]["time"] != os.readlink("/proc/self/ns/time")
     assert [line.split() for line in seen["timens_offsets"]] == [

@@ -39,8 +39,10 @@ def test_root_inside_is_the_user_outside(user: User, container_id: str) -> None:
 def test_a_time_namespace_is_its_own(user: User, container_id: str) -> None:
     config = user.config()
     config["linux"]["namespaces"].append({"type": "time"})
+    config["linux"]["timeOffsets"] = {"boottime": {"secs": 86400}}
     seen = json.loads(user.run("run", "--bundle", user.bundle(config), container_id).stdout)
     assert seen["namespaces"]["time"] not in ("", os.readlink("/proc/self/ns/time"))
+    assert [line.split() for line in seen["timens_offsets"]] == [["monotonic", "0", "0"], ["boottime", "86400", "0"]]
 
 
 @pytest.mark.needs("runc")

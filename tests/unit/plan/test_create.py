@@ -125,6 +125,30 @@ def test_root_mapping_others_writes_the_maps_itself() -> None:
     assert ops(config, "write_id_maps")[0].args == ("0 100000 65536\n", "0 100000 65536\n", "")
 
 
+def test_root_is_hidden_from_its_birth_and_another_user_when_the_maps_are_written() -> None:
+    """In namespaces that are joined nobody sees the process while it could be traced."""
+    config = spec()
+    config["linux"]["namespaces"].append({"type": "user", "path": "/proc/1/ns/user"})
+    found = names(config)
+    assert found.index("dumpable") < found.index("join_namespaces") < found.index("clone")
+    assert found.count("dumpable") == 1
+    found = names(template.default(rootless=True, uid=1000, gid=1000), hosts.user())
+    assert found.index("write_id_maps") < found.index("dumpable") < found.index("become_root")
+
+
+def test_offsets_of_a_time_namespace_need_root_or_a_new_user_namespace() -> None:
+    config: Any = template.default(rootless=True, uid=1000, gid=1000)
+    config["linux"]["namespaces"].append({"type": "time"})
+    config["linux"]["timeOffsets"] = {"boottime": {"secs": 1}}
+    found = names(config, hosts.user())
+    assert found.index("proc_write") < found.index("enter_time_ns") < found.index("dumpable")
+    next(each for each in config["linux"]["namespaces"] if each["type"] == "user")["path"] = "/proc/1/ns/user"
+    del config["linux"]["uidMappings"], config["linux"]["gidMappings"]
+    assert refusals(config, hosts.user()) == [
+        "linux.timeOffsets: needs root, or a new user namespace in linux.namespaces"
+    ]
+
+
 def test_seccomp_comes_last_with_no_new_privs_and_before_the_capabilities_without() -> None:
     seccomp = {"defaultAction": "SCMP_ACT_ALLOW"}
     with_it = names(spec(linux__seccomp=seccomp, process__noNewPrivileges=True))
