@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from pyrunc.host.cgroups.oom import Witness
+    from pyrunc.host.cgroups.oom import Watch
     from pyrunc.host.terminal import Terminal
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -53,11 +53,11 @@ def hold() -> None:
     _signal.pthread_sigmask(_signal.SIG_BLOCK, forwarded())
 
 
-def wait(pid: int, pidfd: int, master: int = -1, witness: Witness | None = None) -> int:
+def wait(pid: int, pidfd: int, master: int = -1, watch: Watch | None = None) -> int:
     """Serve the child ``pid`` until it ends, and reap it; its exit status, 128+N for a signal.
 
     ``master`` is the pty's, -1 without a terminal.  The caller's terminal is raw meanwhile, and is restored
-    however this ends.  ``witness`` looks at its cgroup whenever that has something to tell.
+    however this ends.  ``watch`` looks at its cgroup whenever that has something to tell.
     """
     terminal = None
     if master >= 0:
@@ -66,16 +66,16 @@ def wait(pid: int, pidfd: int, master: int = -1, witness: Witness | None = None)
         terminal = Terminal(master)
     with Wakeup(forwarded() | {_signal.SIGCHLD, _signal.SIGWINCH}) as wakeup:
         if terminal is None:
-            status = _loop(pid, pidfd, wakeup, None, witness)
+            status = _loop(pid, pidfd, wakeup, None, watch)
         else:
             with terminal:
-                status = _loop(pid, pidfd, wakeup, terminal, witness)
+                status = _loop(pid, pidfd, wakeup, terminal, watch)
                 terminal.relay.drain()
     code = posix.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def _loop(pid: int, pidfd: int, wakeup: Wakeup, terminal: Terminal | None, witness: Witness | None) -> int:
+def _loop(pid: int, pidfd: int, wakeup: Wakeup, terminal: Terminal | None, watch: Watch | None) -> int:
     """The wait status of ``pid``."""
     _reap_adopted(pid)  # their SIGCHLD may have come before there was a handler
     while True:
@@ -84,11 +84,11 @@ def _loop(pid: int, pidfd: int, wakeup: Wakeup, terminal: Terminal | None, witne
         poller.register(wakeup.fd, select.POLLIN)
         for fd, events in terminal.relay.interests().items() if terminal else ():
             poller.register(fd, events)
-        if witness and witness.fd >= 0:
-            poller.register(witness.fd, witness.events)
+        if watch and watch.fd >= 0:
+            poller.register(watch.fd, select.POLLIN)
         ready = dict(poller.poll())
-        if witness and ready.pop(witness.fd, 0):
-            witness.look()
+        if watch and ready.pop(watch.fd, 0):
+            watch.struck()
         for fd, events in ready.items():
             if terminal is not None and fd not in (pidfd, wakeup.fd):
                 terminal.relay.handle(fd, events)

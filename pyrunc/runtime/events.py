@@ -51,7 +51,7 @@ def stream(root: str, id: str, interval: float, *, warn: Callable[[str], None]) 
         poller.register(pidfd, select.POLLIN)
         try:
             watch = oom.Watch(state["cgroups"])
-            poller.register(watch.fd, watch.events)
+            poller.register(fd := watch.fd, select.POLLIN)
         except HostError as error:
             warn(str(error))
         due = time.monotonic() + interval
@@ -59,6 +59,9 @@ def stream(root: str, id: str, interval: float, *, warn: Callable[[str], None]) 
             ready = dict(poller.poll(min(max(due - time.monotonic(), 0) * 1000, _LONGEST)))
             if watch and watch.struck():
                 yield {"type": "oom", "id": id}
+            if watch and watch.fd < 0:  # the cgroup is gone
+                poller.unregister(fd)
+                watch = None
             if pidfd in ready:
                 return
             if time.monotonic() >= due:

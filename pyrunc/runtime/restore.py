@@ -98,7 +98,6 @@ class Restoration(Creation):
         self._directories = directories
         self._wishes = wishes
         self._path = criu.search_path(posix.environ)
-        self._program = criu.find(self._path)
 
     def _conversation(self, program: list[Op]) -> Conversation:
         return _Talk(program, self.warn)
@@ -106,6 +105,7 @@ class Restoration(Creation):
     def _planned(self, data: bytes, request: Request) -> Plan:  # noqa: ARG002
         """Also everything else that can refuse before anything is changed."""
         refusals.check(self.spec, layers=bool(request["isolation"]))
+        self._program = criu.find(self._path)
         found = criu.version(self._program, self._path)
         for option, wish in (("--lsm-profile", self._wishes.lsm_profile),
                              ("--lsm-mount-context", self._wishes.lsm_mount_context)):  # fmt: skip

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyrunc.host.cgroups.oom import Witness
+    from pyrunc.host.cgroups.oom import Watch
     from pyrunc.runtime.creation import Options
     from pyrunc.runtime.sd_notify import Passing
 
@@ -37,7 +37,7 @@ def run(
     creation = Creation(root, id, options, warn)
     creation.create(bundle)
     talk, record = creation.talk, creation.record
-    witness = None
+    watch = None
     try:
         try:
             announce(talk.pid, talk.pidfd, pid_file, pidfd_socket)
@@ -47,7 +47,7 @@ def run(
                 foreground.hold()
                 if not no_subreaper and not creation.state["own_pid_namespace"]:
                     foreground.become_subreaper()
-                witness = _witness(creation)
+                watch = _watch(creation)
             passing = _passing(creation)
             start.release(record, creation.state)
         except BaseException:
@@ -63,17 +63,17 @@ def run(
                 sd_notify.beside(passing, creation.state, warn)
         if detach:
             return 0
-        status = attached.attend(talk, witness)
+        status = attached.attend(talk, watch)
         if status == KILLED:
-            _report_oom(creation, witness, warn)
+            _report_oom(creation, watch, warn)
         if keep:
             destroy.stop(creation.state)
         else:
             delete(creation, warn)
         return status
     finally:
-        if witness:
-            witness.close()
+        if watch:
+            watch.close()
         talk.close()
         record.close()
 
@@ -86,24 +86,26 @@ def _passing(creation: Creation) -> Passing | None:
     return sd_notify.Passing(creation.record.directory, creation.options.notify_socket)
 
 
-def _witness(creation: Creation) -> Witness | None:
+def _watch(creation: Creation) -> Watch | None:
     """Where systemd removes the cgroup as soon as it is empty, who looks after the end may be too late."""
     if not creation.state["unit"]:
         return None
     from pyrunc.host.cgroups import oom
 
     cgroups = creation.state["cgroups"]
-    return oom.Witness(cgroups) if oom.counts(cgroups) else None
+    return oom.Watch(cgroups) if oom.counts(cgroups) else None
 
 
-def _report_oom(creation: Creation, witness: Witness | None, warn: Callable[[str], None]) -> None:
+def _report_oom(creation: Creation, watch: Watch | None, warn: Callable[[str], None]) -> None:
     """Who sees the status alone cannot tell this from a kill."""
     from pyrunc.host.cgroups import oom
 
     cgroups = creation.state["cgroups"]
-    kills = max(oom.kills(cgroups), witness.kills if witness else 0)
+    if watch:
+        watch.struck()
+    kills = max(oom.kills(cgroups), watch.kills if watch else 0)
     if kills:
-        limit = oom.limit(cgroups) or (witness.limit if witness else 0)  # that of the config may have been updated
+        limit = oom.limit(cgroups) or (watch.limit if watch else 0)  # that of the config may have been updated
         reason = f" (its memory limit is {limit} bytes)" if limit else ""
         warn(f"the kernel's OOM killer has ended {kills} of the container's processes{reason}")
 

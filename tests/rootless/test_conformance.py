@@ -19,7 +19,10 @@ pytestmark = pytest.mark.needs("userns", "setpriv", "static")
 
 REPOSITORY = Path(__file__).parents[2]
 #: Those in which a user namespace makes the most difference.
-FILES = ("test_annotations.py", "test_hooks.py", "test_mounts.py", "test_namespaces.py", "test_user.py")
+FILES = (
+    "test_annotations.py", "test_hooks.py", "test_mounts.py", "test_namespaces.py", "test_time_namespaces.py",
+    "test_user.py",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("file", FILES)

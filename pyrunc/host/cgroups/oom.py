@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posix
 import select
+from errno import ENODEV
 
 from pyrunc.errors import HostError
 from pyrunc.host import failure, files
@@ -14,7 +15,7 @@ from pyrunc.host.cgroups import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: v1 has pages as many as fit into a signed number for no limit; nothing real comes near.
 _NO_LIMIT = 1 << 62
@@ -47,93 +48,110 @@ def _kills(text: str) -> int:
 
 
 class Watch:
-    """``fd`` is to be polled for ``events``; then ``struck`` says whether it was that.
+    """``fd`` is to be polled for POLLIN; then, and at the end, ``struck`` says whether it was that.
+
+    ``kills`` and ``limit`` stand when the cgroup is gone, as those of systemd's units are with their last process;
+    ``fd`` is -1 then.  On cgroup2 the cgroup above counts for those in it, and does so still when they are gone
+    (cgroup-v2.rst, "memory.events": hierarchical), but for the root, which counts nothing.
 
     HostError where there is no memory controller.
     """
 
-    __slots__ = ("_file", "_kills", "_open", "_path", "_v1", "events", "fd")
+    __slots__ = ("_above", "_cgroups", "_epoll", "_file", "_open", "_others", "_v1", "fd", "kills", "limit")
 
     def __init__(self, cgroups: Mapping[str, str]) -> None:
+        self._cgroups = cgroups
         self._open: list[int] = []
-        self.fd = self._file = -1
+        self._epoll: select.epoll | None = None
+        self.fd = self._file = self._above = -1
         self._v1 = "memory" in cgroups
-        self._path = _file(cgroups)
+        path = _file(cgroups)
         try:
-            self._open.append(files.held(posix.open, self._path, posix.O_RDONLY | posix.O_CLOEXEC))
-            self._file = self._open[0]
-            self._kills = _kills(posix.pread(self._file, 4096, 0).decode())
+            self._file = self._held(posix.open, path, posix.O_RDONLY | posix.O_CLOEXEC)
+            self.kills = _count(self._file) or 0
+            self.limit = limit(cgroups)
+            #: Killed above it, and not in it.
+            self._others = 0
             if self._v1:
-                self._register()
+                self._register(path)
             else:
-                self.fd, self.events = self._file, select.POLLPRI
+                self._register_both(files.parent(files.parent(path)) + "/memory.events")
         except OSError as error:
             self.close()
-            hint = "" if files.exists(self._path) else "its cgroup does not have the memory controller"
-            raise HostError(f"no OOM events: {failure.reason(error)}", where=self._path, hint=hint) from error
+            hint = "" if files.exists(path) else "its cgroup does not have the memory controller"
+            raise HostError(f"no OOM events: {failure.reason(error)}", where=path, hint=hint) from error
         except BaseException:
             self.close()
             raise
 
-    def _register(self) -> None:
+    def _held(self, open_: Callable[..., int], *arguments: object) -> int:
+        self._open.append(files.held(open_, *arguments))
+        return self._open[-1]
+
+    def _register(self, path: str) -> None:
         """The kernel is told which eventfd(2) to signal for which file."""
-        self._open.append(files.held(posix.eventfd, 0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK))
-        self.fd, self.events = self._open[1], select.POLLIN
-        tree.write(files.parent(self._path) + "/cgroup.event_control", f"{self.fd} {self._file}")
+        self.fd = self._held(posix.eventfd, 0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
+        tree.write(files.parent(path) + "/cgroup.event_control", f"{self.fd} {self._file}")
+
+    def _register_both(self, above: str) -> None:
+        """With the mount option memory_localevents the one above hears nothing of this one."""
+        self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
+        self._epoll.register(self._file, select.EPOLLPRI)
+        if files.exists(above):
+            self._above = self._held(posix.open, above, posix.O_RDONLY | posix.O_CLOEXEC)
+            self._epoll.register(self._above, select.EPOLLPRI)
+            self._compare()
+        self.fd = self._epoll.fileno()
 
     def struck(self) -> bool:
         """Whether there was no memory left since the last call.  It need not have been polled before: what the kernel
         signals late can be seen already."""
-        if self._v1:
-            return self._signalled()
-        try:
-            before, self._kills = self._kills, _kills(posix.pread(self._file, 4096, 0).decode())
-        except OSError:  # ENODEV: the cgroup is gone
+        if self.fd < 0:
             return False
-        return self._kills > before
+        found, gone = self._signalled() if self._v1 else self._compare()
+        self.limit = limit(self._cgroups) or self.limit
+        if gone:
+            self.close()
+        return found
 
-    def _signalled(self) -> bool:
+    def _signalled(self) -> tuple[bool, bool]:
         try:
-            posix.eventfd_read(self.fd)
+            signals = posix.eventfd_read(self.fd)
         except BlockingIOError:
-            return False
-        return files.exists(self._path)  # the removal of the cgroup is an event, too
+            signals = 0
+        gone = not files.exists(_file(self._cgroups))
+        if not signals or gone:  # the removal of the cgroup is one, too
+            return False, gone
+        self.kills = max(_count(self._file) or 0, self.kills, 1)
+        return True, gone
+
+    def _compare(self) -> tuple[bool, bool]:
+        before, own = self.kills, _count(self._file)
+        while True:  # until both numbers are of one moment
+            above = _count(self._above) if self._above >= 0 else None
+            again = _count(self._file)
+            if again == own:
+                break
+            own = again
+        if own is not None:
+            self.kills, self._others = own, (above or 0) - own
+        elif above is not None:
+            self.kills = max(before, above - self._others)
+        return self.kills > before, own is None
 
     def close(self) -> None:
         """Interrupted, it can be called again."""
+        self.fd = self._file = self._above = -1
+        if self._epoll:
+            self._epoll.close()
         files.close(self._open)
-        self.fd = self._file = -1
 
 
-class Witness:
-    """Remembers what happened in a cgroup that goes with its last process, as systemd removes those of its units.
-
-    ``look`` is to be called whenever ``fd`` has ``events``; ``fd`` is -1 when the cgroup has gone.
-    """
-
-    __slots__ = ("_cgroups", "_watch", "kills", "limit")
-
-    def __init__(self, cgroups: Mapping[str, str]) -> None:
-        self._cgroups = cgroups
-        self.kills = 0
-        self.limit = limit(cgroups)
-        self._watch = Watch(cgroups)
-
-    @property
-    def fd(self) -> int:
-        return self._watch.fd
-
-    @property
-    def events(self) -> int:
-        return self._watch.events
-
-    def look(self) -> None:
-        if self._watch.struck():
-            # The numbers may be gone between the signal and the look at them.
-            self.kills = max(kills(self._cgroups), self.kills, 1)
-            self.limit = limit(self._cgroups) or self.limit
-        if not files.is_directory(files.parent(_file(self._cgroups))):
-            self.close()
-
-    def close(self) -> None:
-        self._watch.close()
+def _count(fd: int) -> int | None:
+    """How often it has killed; None when the cgroup is gone."""
+    try:
+        return _kills(posix.pread(fd, 4096, 0).decode())
+    except OSError as error:
+        if error.errno != ENODEV:
+            raise
+        return None

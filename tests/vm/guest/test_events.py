@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyrunc.host.cgroups import oom, stats
 from tests.root.box import until
 from tests.root.test_events import (
     HUNGRY,
@@ -49,7 +50,6 @@ def test_of_one_container_both_runtimes_report_the_same(new_box: Callable[..., B
     box = limited(new_box, BUSY, runtime=runc).started()
     box.until_output("done")
     box.command("pause", "ID")
-    from pyrunc.host.cgroups import stats
 
     def read() -> tuple[dict[str, Any], dict[str, Any]]:
         theirs = json.loads(box.command("events", "--stats", "ID").stdout)["data"]
@@ -134,6 +134,40 @@ def test_a_container_in_the_foreground_that_was_killed_for_its_memory_says_so(
         f" (its memory limit is {16 * MIB} bytes)\n"
     )
     box.nothing_left()
+
+
+def test_a_kill_is_known_though_nobody_looked_before_systemd_removed_the_cgroup(new_box: Callable[..., Box]) -> None:
+    """And what happens beside it is not taken for one."""
+    box, other = (started(limited(new_box, HUNGRY), FLAGS) for _ in range(2))
+    folder = folder_of(box)
+    watch = oom.Watch(json.loads((box.root / box.id / "state.json").read_text())["cgroups"])
+    try:
+        other.kill("USR1")
+        other.until_stopped()
+        watch.struck()
+        assert (watch.kills, watch.fd >= 0) == (0, True)
+        box.kill("USR1")
+        until(lambda: not folder.exists(), lambda: "systemd removes the cgroup")
+        watch.struck()
+        assert (watch.kills, watch.limit, watch.fd) == (1, 16 * MIB, -1)
+    finally:
+        watch.close()
+
+
+def test_beside_a_kill_a_quiet_end_is_none(new_box: Callable[..., Box]) -> None:
+    box, other = (started(limited(new_box, HUNGRY), FLAGS) for _ in range(2))
+    folder = folder_of(box)
+    watch = oom.Watch(json.loads((box.root / box.id / "state.json").read_text())["cgroups"])
+    try:
+        other.kill("USR1")
+        other.until_stopped()
+        watch.struck()
+        box.kill("KILL")
+        until(lambda: not folder.exists(), lambda: "systemd removes the cgroup")
+        watch.struck()
+        assert (watch.kills, watch.fd) == (0, -1)
+    finally:
+        watch.close()
 
 
 def test_a_document_has_every_member_though_nothing_is_limited(new_box: Callable[..., Box]) -> None:

@@ -1,4 +1,4 @@
-"""What a witness has seen in a cgroup stands when the cgroup is gone, as those of systemd's units are at once."""
+"""What was seen in a cgroup stands when the cgroup is gone, as those of systemd's units are at once."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def test_it_counts_what_it_is_woken_for(new_box: Callable[..., Box]) -> None:
     box = limited(new_box, HUNGRY).started()
     box.until_output("ready")
     cgroups = json.loads((box.root / box.id / "state.json").read_text())["cgroups"]
-    witness = oom.Witness(cgroups)
+    watch = oom.Watch(cgroups)
     try:
         poller = select.poll()
-        poller.register(witness.fd, witness.events)
+        poller.register(watch.fd, select.POLLIN)
         box.kill("USR1")
-        while not witness.kills:
+        while not watch.kills:
             assert poller.poll(60_000)
-            witness.look()
+            watch.struck()
         box.until_stopped()
         box.delete()
-        witness.look()
-        assert (witness.kills, witness.limit, witness.fd) == (1, 16 * MIB, -1)
+        watch.struck()
+        assert (watch.kills, watch.limit, watch.fd) == (1, 16 * MIB, -1)
     finally:
-        witness.close()
+        watch.close()
 
 
 def test_a_quiet_end_is_no_kill(new_box: Callable[..., Box]) -> None:
     box = limited(new_box, HUNGRY).started()
-    witness = oom.Witness(json.loads((box.root / box.id / "state.json").read_text())["cgroups"])
+    watch = oom.Watch(json.loads((box.root / box.id / "state.json").read_text())["cgroups"])
     box.delete("--force")
-    witness.look()
-    assert (witness.kills, witness.fd) == (0, -1)
+    watch.struck()
+    assert (watch.kills, watch.fd) == (0, -1)
