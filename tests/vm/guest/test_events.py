@@ -136,8 +136,11 @@ def test_a_container_in_the_foreground_that_was_killed_for_its_memory_says_so(
     box.nothing_left()
 
 
-def test_a_kill_is_known_though_nobody_looked_before_systemd_removed_the_cgroup(new_box: Callable[..., Box]) -> None:
-    """And what happens beside it is not taken for one."""
+@pytest.mark.parametrize(("how", "kills"), [("USR1", 1), ("KILL", 0)], ids=["no memory", "a signal"])
+def test_a_kill_is_known_though_nobody_looked_before_systemd_removed_the_cgroup(
+    new_box: Callable[..., Box], how: str, kills: int
+) -> None:
+    """And what happens beside it, or is no matter of memory, is not taken for one."""
     box, other = (started(limited(new_box, HUNGRY), FLAGS) for _ in range(2))
     folder = folder_of(box)
     watch = oom.Watch(json.loads((box.root / box.id / "state.json").read_text())["cgroups"])
@@ -146,26 +149,10 @@ def test_a_kill_is_known_though_nobody_looked_before_systemd_removed_the_cgroup(
         other.until_stopped()
         watch.struck()
         assert (watch.kills, watch.fd >= 0) == (0, True)
-        box.kill("USR1")
+        box.kill(how)
         until(lambda: not folder.exists(), lambda: "systemd removes the cgroup")
-        watch.struck()
-        assert (watch.kills, watch.limit, watch.fd) == (1, 16 * MIB, -1)
-    finally:
-        watch.close()
-
-
-def test_beside_a_kill_a_quiet_end_is_none(new_box: Callable[..., Box]) -> None:
-    box, other = (started(limited(new_box, HUNGRY), FLAGS) for _ in range(2))
-    folder = folder_of(box)
-    watch = oom.Watch(json.loads((box.root / box.id / "state.json").read_text())["cgroups"])
-    try:
-        other.kill("USR1")
-        other.until_stopped()
-        watch.struck()
-        box.kill("KILL")
-        until(lambda: not folder.exists(), lambda: "systemd removes the cgroup")
-        watch.struck()
-        assert (watch.kills, watch.fd) == (0, -1)
+        assert watch.struck() == bool(kills)
+        assert (watch.kills, watch.limit, watch.fd) == (kills, 16 * MIB, -1)
     finally:
         watch.close()
 
