@@ -99,7 +99,8 @@ class Containerd:
         """``ctr WORDS`` with a shell script as the program.
 
         ctr 1.6 loses what a program prints that ends at once, now and then and with runc, too: this one stays until
-        all of it has been heard.
+        all of it has been heard.  It is told so by a line, not by the end of standard input: where ctr's comes before
+        the shim has opened its FIFO for reading, the shim waits in open() for ever.
         """
         words = ("ctr", "--address", _SOCKET, *words, "/bin/sh", "-c", _STAYS, script)
         with subprocess.Popen(
@@ -108,7 +109,8 @@ class Containerd:
         ) as running:  # fmt: skip
             assert running.stdin
             said = heard(running)
-            running.stdin.close()
+            running.stdin.write(b"\n")
+            running.stdin.flush()
             return subprocess.CompletedProcess(
                 words, running.wait(PATIENCE), *(text.removesuffix(_END) for text in said)
             )

@@ -258,6 +258,7 @@ PROBES: dict[str, Probe] = {
     "user-xattrs": _user_xattrs,
     "seccomp-profile": _file("/usr/share/containers/seccomp.json", "the engines' seccomp profile is not installed"),
     "cni": _file("/usr/lib/cni/bridge", "the CNI plugins are not installed (package containernetworking-plugins)"),
+    "quadlet": _file("/usr/libexec/podman/quadlet", "podman has no quadlet, which came with 4.4"),
     "node": _in_usr("node"),
     "java": _in_usr("java"),
     **{
@@ -291,6 +292,7 @@ KINDS = {
     "block-device": "a machine with a disk",
     "user-xattrs": "Linux 6.6, or another file system",
     "x86_64": "x86-64",
+    "quadlet": "./dev vm --suite quadlet",
     "node": "a machine with Node.js",
     "java": "a machine with Java",
 }

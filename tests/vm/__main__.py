@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm import suite
+from tests.vm.debian import RELEASE, RELEASES
 from tests.vm.machine import LAYOUTS, Machine
 from tests.vm.programs import VmError
 from tests.vm.system import USER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 HELP = {
     "up": "boot a machine that stays, with the project as it is now",
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         )
         if verb in ("up", "run", "shell"):
             sub.add_argument("--layout", choices=LAYOUTS, default="unified", help="of cgroups")
+            sub.add_argument("--release", choices=RELEASES, default=RELEASE, help="of Debian")
         if verb in ("exec", "run"):
             sub.add_argument("--user", action="store_true", help="as an ordinary user with a session of systemd")
             sub.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--suite", choices=suite.SUITES, action="append", help="this one, not all but the long ones"
             )
+            sub.add_argument("--release", choices=RELEASES, help="of Debian, in the place of the suites' own")
             sub.add_argument("--junit", metavar="FOLDER", type=Path, help="for the results, else .cache/vm")
             sub.epilog = "Other arguments are pytest's."
     return made
@@ -59,7 +62,7 @@ def main(arguments: list[str]) -> int:
     machine = Machine(options.name)
     match options.verb:
         case "up":
-            machine.up(options.layout)
+            machine.up(options.layout, options.release)
         case "exec":
             return machine.attached(options.words, USER if options.user else "root")
         case "sync":
@@ -67,24 +70,25 @@ def main(arguments: list[str]) -> int:
         case "down":
             machine.down()
         case "shell":
-            machine.up(options.layout, interactive=True)
+            machine.up(options.layout, options.release, interactive=True)
         case "run":
-            with machine.booted(options.layout):
+            with machine.booted(options.layout, options.release):
                 return machine.attached(options.words, USER if options.user else "root")
         case "test":
             names = options.suite or [name for name in suite.SUITES if name not in suite.LONG]
-            return test(machine, names, words, options.junit)
+            chosen = {name: suite.SUITES[name] for name in names}
+            if options.release:
+                chosen = {name: one._replace(release=options.release) for name, one in chosen.items()}
+            return test(machine, chosen, words, options.junit)
     return 0
 
 
-def test(machine: Machine, names: Sequence[str], words: Sequence[str], junit: Path | None) -> int:
-    """Run suites, those of one layout in one machine; the first exit status that is not 0."""
+def test(machine: Machine, suites: Mapping[str, suite.Suite], words: Sequence[str], junit: Path | None) -> int:
+    """Run suites, those of one layout and release in one machine; the first exit status that is not 0."""
     statuses = []
-    for layout in LAYOUTS:
-        chosen = [name for name in names if suite.SUITES[name].layout == layout]
-        if chosen:
-            with machine.booted(layout):
-                statuses += [suite.run(machine, name, words, junit) for name in chosen]
+    for where in dict.fromkeys(one.machine for one in suites.values()):
+        with machine.booted(*where):
+            statuses += [suite.run(machine, name, words, junit) for name, one in suites.items() if one.machine == where]
     return next((status for status in statuses if status), 0)
 
 

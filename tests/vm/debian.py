@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.vm import cache
 from tests.vm.programs import call
@@ -14,8 +15,20 @@ from tests.vm.programs import call
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = REPOSITORY / "requirements-dev.txt"
 
-SUITE = "bookworm"
-PYTHON = "3.11"
+
+class Release(NamedTuple):
+    """A release of Debian: its Python's version, and its packages beside those of all releases."""
+
+    python: str
+    packages: tuple[str, ...] = ()
+
+
+RELEASES = {
+    "bookworm": Release("3.11"),
+    # What podman reaches networks by and the command docker are packages of their own there.
+    "trixie": Release("3.13", ("passt", "docker-cli")),
+}
+RELEASE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
     "systemd", "systemd-sysv", "udev", "dbus", "dbus-user-session", "libpam-systemd", "openssh-server", "iproute2",
@@ -38,7 +51,7 @@ kernel=$(apt-cache depends {KERNEL} | sed -n 's/^ *Depends: \\(linux-image-\\)/\
 cd /root
 apt-get -q -o APT::Sandbox::User=root download "$kernel"
 dpkg -x linux-image-*.deb kernel # not to /, where a symlink stands in the place of its directory lib
-mv kernel/lib/modules /usr/lib/modules
+mv "$(find kernel -path "*/lib/modules")" /usr/lib/modules
 mv kernel/boot/* /boot
 rm -r linux-image-*.deb kernel
 depmod "${{kernel#linux-image-}}"
@@ -47,19 +60,21 @@ rm -r /var/lib/apt/lists/*
 """
 
 
-def debian() -> Path:
+def debian(release: str) -> Path:
     """The folder with ``tree``, a root file system that nothing has been configured in, and ``kernel``."""
-    parts: list[bytes | str] = [SUITE, PYTHON, KERNEL, *PACKAGES, SETUP, REQUIREMENTS.read_bytes()]
-    return cache.obtain("debian", cache.key(*parts), _make)
+    python, packages = RELEASES[release]
+    packages = PACKAGES + packages
+    parts: list[bytes | str] = [python, KERNEL, *packages, SETUP, REQUIREMENTS.read_bytes()]
+    return cache.obtain(f"debian-{release}", cache.key(*parts), lambda folder: _make(folder, release, python, packages))
 
 
-def _make(folder: Path) -> None:
-    print("vm: installing Debian for the guest; this takes minutes, once", file=sys.stderr)
+def _make(folder: Path, release: str, python: str, packages: tuple[str, ...]) -> None:
+    print(f"vm: installing Debian {release} for the guest; this takes minutes, once", file=sys.stderr)
     log, tree = folder / "log", folder / "tree"
-    include = "--include=" + ",".join(PACKAGES)
-    call("debootstrap", "--variant=minbase", include, SUITE, tree, mirror(), log=log, timeout=1200)
+    include = "--include=" + ",".join(packages)
+    call("debootstrap", "--variant=minbase", include, release, tree, mirror(), log=log, timeout=1200)
     # On the host, which may reach its index through a configuration of its own.
-    options = ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp", "--no-deps"]
+    options = ["--only-binary=:all:", "--python-version", python, "--implementation", "cp", "--no-deps"]
     pip = [sys.executable, "-m", "pip", "--quiet", "download", *options]
     call(*pip, "--require-hashes", "-r", REQUIREMENTS, "--dest", tree / "wheels", log=log, timeout=600)
     in_namespace('in_tree "$1" "$2"', tree, SETUP, log=log, timeout=900)
@@ -74,7 +89,7 @@ def mirror() -> str:
         listed = subprocess.run([*words, "Created-By: Packages"], capture_output=True, text=True, check=True)
         for line in listed.stdout.splitlines():
             origin, codename, component, address = line.split(" ", 3)
-            if (origin, codename, component) == ("Debian", SUITE, "main"):
+            if origin == "Debian" and codename in RELEASES and component == "main":
                 return address
     return "http://deb.debian.org/debian/"
 
@@ -109,13 +124,13 @@ mke2fs -q -t ext4 -O ^has_journal -d "$7/merged$4" "$5" "$6"
 """
 
 
-def make_disk(disk: Path, files: Path, script: str, *, where: str = "/", size: str, log: Path) -> None:
+def make_disk(release: str, disk: Path, files: Path, script: str, *, where: str = "/", size: str, log: Path) -> None:
     """Make ``disk``, a file system: what is below ``where`` when ``files`` was copied there and ``script`` has run.
 
     That happens in a layer above Debian's tree, on the host's processor, which is many times as fast as the guest's.
     """
     scratch = disk.with_name("scratch")
     scratch.mkdir()
-    words = (debian() / "tree", files, script, where, disk, size, scratch)
+    words = (debian(release) / "tree", files, script, where, disk, size, scratch)
     in_namespace(_LAYER, *words, log=log, timeout=600)
     scratch.rmdir()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm import project
-from tests.vm.debian import PROJECT
+from tests.vm.debian import PROJECT, RELEASE
 from tests.vm.programs import VmError, tail
 from tests.vm.system import system
 
@@ -56,14 +56,16 @@ class Machine:
 
     # --- life --------------------------------------------------------------------------------------------------------
 
-    def up(self, layout: str = "unified", *, interactive: bool = False, bound: bool = False) -> None:
+    def up(
+        self, layout: str = "unified", release: str = RELEASE, *, interactive: bool = False, bound: bool = False
+    ) -> None:
         """Boot and wait until systemd has started everything; VmError with the end of the console where it does not.
 
         ``interactive``: the console is the terminal's, and this returns when the machine has ended.  ``bound``: it
         ends with the thread that calls.
         """
         contents = project.contents()
-        base, disk = system(), project.disk()
+        base, disk = system(release), project.disk(release)
         RUN.mkdir(mode=0o700, exist_ok=True)
         try:
             self.folder.mkdir(mode=0o700)
@@ -96,9 +98,9 @@ class Machine:
             raise
 
     @contextmanager
-    def booted(self, layout: str = "unified") -> Iterator[None]:
+    def booted(self, layout: str = "unified", release: str = RELEASE) -> Iterator[None]:
         """Up, for the length of a with block; down even if the caller is killed."""
-        self.up(layout, bound=True)
+        self.up(layout, release, bound=True)
         try:
             yield
         finally:

@@ -40,9 +40,9 @@ def commit() -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-def disk() -> Path:
+def disk(release: str) -> Path:
     """The file with the project's disk; made anew where a file of the project or the guest's Debian has changed."""
-    parts: list[bytes | str] = [debian().name, BUILD, commit()]
+    parts: list[bytes | str] = [debian(release).name, BUILD, commit()]
     names = files()
     for name in names:
         parts += [name, (REPOSITORY / name).read_bytes()]
@@ -54,10 +54,10 @@ def disk() -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, target)
         (copied / "pyrunc" / "COMMIT").write_text(commit())
-        make_disk(folder / "disk", copied, BUILD, where=PROJECT, size="1G", log=folder / "log")
+        make_disk(release, folder / "disk", copied, BUILD, where=PROJECT, size="1G", log=folder / "log")
         shutil.rmtree(copied)
 
-    return cache.obtain("project", cache.key(*parts), make) / "disk"
+    return cache.obtain(f"project-{release}", cache.key(*parts), make) / "disk"
 
 
 #: What a build leaves in the checkout and what does not depend on where that is, or on the version of Python.

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
-from tests.vm.debian import PROJECT, REPOSITORY
+from tests.vm.debian import PROJECT, RELEASE, REPOSITORY
 from tests.vm.programs import VmError
 from tests.vm.system import USER
 
@@ -28,6 +28,12 @@ class Suite(NamedTuple):
     #: Seconds for a test and for the whole, where other tests have the host's processors, too.
     test: int = 600
     whole: int = 1800
+    release: str = RELEASE
+
+    @property
+    def machine(self) -> tuple[str, str]:
+        """Suites that share one machine have the same layout and release."""
+        return self.layout, self.release
 
 
 BY_FILE = ("-n2", "--dist=loadfile")
@@ -61,6 +67,9 @@ SUITES = {
     "checkpoint": Suite(
         "unified", "root", ("tests/vm/guest/test_checkpoint.py", "tests/vm/guest/test_checkpoint_pages.py")
     ),
+    # podman 5.
+    "quadlet": Suite("unified", "root", ("tests/vm/guest/test_quadlet.py",), release="trixie"),
+    "quadlet-user": Suite("unified", USER, ("tests/vm/guest/test_quadlet.py",), release="trixie"),
     # A test is a file of the conformance suite.
     "conformance": Suite("unified", "root", ("tests/root/test_conformance.py",), test=7200, whole=3 * 3600),
     # What holds everywhere, once more where cgroup2 has all controllers.

@@ -80,13 +80,13 @@ rm /key.pub /etc/ssh/ssh_host_*_key.pub # those of the keys that Debian has made
 """
 
 
-def system() -> Path:
+def system(release: str) -> Path:
     """The folder with ``disk`` (ext4), ``kernel``, and for ssh ``key`` and ``known_hosts``."""
-    parts = [debian().name, SETUP, *FILES, *FILES.values()]
-    return cache.obtain("system", cache.key(*parts), _make)
+    parts = [debian(release).name, SETUP, *FILES, *FILES.values()]
+    return cache.obtain(f"system-{release}", cache.key(*parts), lambda folder: _make(folder, release))
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, release: str) -> None:
     log, files = folder / "log", folder / "files"
     for name, text in FILES.items():
         path = files / name
@@ -98,6 +98,6 @@ def _make(folder: Path) -> None:
     (files / "etc/ssh").mkdir(exist_ok=True)
     shutil.copy(folder / "host_key", files / "etc/ssh/ssh_host_ed25519_key")
     (folder / "known_hosts").write_text("guest " + (folder / "host_key.pub").read_text())
-    make_disk(folder / "disk", files, SETUP, size="6G", log=log)
+    make_disk(release, folder / "disk", files, SETUP, size="6G", log=log)
     shutil.rmtree(files)
-    shutil.copy(debian() / "kernel", folder / "kernel")
+    shutil.copy(debian(release) / "kernel", folder / "kernel")
