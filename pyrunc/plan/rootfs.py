@@ -32,7 +32,7 @@ def path(b: Builder) -> str:
 
 
 def propagation(b: Builder) -> int:
-    """MS_* of rootfsPropagation; slave like runc's default, so that nothing leaks back to the host."""
+    """MS_* of rootfsPropagation; without it slave, so that nothing leaks back to the host, but / itself is private."""
     return PROPAGATION.get((b.spec.get("linux") or {}).get("rootfsPropagation", ""), MS_SLAVE | MS_REC)
 
 
@@ -60,6 +60,9 @@ def attach(b: Builder) -> None:
         first = MS_PRIVATE | flags & MS_REC if flags & (MS_SHARED | MS_UNBINDABLE) else flags
         recursive = int(bool(first & MS_REC))
         b.on_container("linux.rootfsPropagation", "mount_attr", SLOT_ROOT, 0, 0, first & ~MS_REC, recursive, -1)
+    if not (b.spec.get("linux") or {}).get("rootfsPropagation") and "rootfs" not in b.isolation:
+        # What the host mounts in the rootfs later is not the container's, as with crun and runc 1.1.15.
+        b.on_container("root.path", "mount_attr", SLOT_ROOT, 0, 0, MS_PRIVATE, 0, -1)
     b.on_container("root.path", "attach_root", SLOT_ROOT, rootfs)
 
 

@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.callers.engine import PATIENCE, remove_cgroups
@@ -21,7 +22,6 @@ from tests.callers.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tests.callers.enclosure import Enclosure
 
@@ -74,10 +74,13 @@ class Containerd:
             env=self.env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
-        while (done := self.do("version")).returncode != 0:
+        # Where there is no socket yet, ctr looks for it again only after ten seconds.
+        socket = Path(f"/proc/{self.enclosure.pid}/root{_SOCKET}")
+        while not (socket.exists() and self.do("version").returncode == 0):
             log = (self.directory / "log").read_text()
             assert self._daemon.poll() is None, log
-            assert time.monotonic() < deadline, f"{done.stderr.decode()}\n{log}"
+            assert time.monotonic() < deadline, log
+            time.sleep(0.02)
         return self
 
     def __exit__(self, *_: object) -> None:

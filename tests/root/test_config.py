@@ -187,6 +187,36 @@ def test_no_mount_reaches_a_host_whose_mounts_are_shared(box: Box) -> None:
     assert len(set(result.stdout.split())) == 1, result.stdout
 
 
+@pytest.mark.needs("unshare")
+@pytest.mark.parametrize("users", ["the host's", "new"])
+@pytest.mark.parametrize("mounted", ["a mount", "a directory"])
+@pytest.mark.parametrize(("propagation", "reaches"), [(None, False), ("private", False), ("slave", True)])
+def test_what_the_host_mounts_in_the_rootfs_later(
+    box: Box, users: str, mounted: str, propagation: str | None, reaches: bool
+) -> None:
+    """crun keeps it out, and runc 1.1.15, as long as the config does not ask for it."""
+    box.bundle.args("/bin/cat", "/proc/self/mountinfo").edit(linux__rootfsPropagation=propagation)
+    (box.bundle.rootfs / "mnt").mkdir(exist_ok=True)
+    if users == "new":
+        mapping = [{"containerID": 0, "hostID": 0, "size": 65536}]
+        box.bundle.namespace("user").edit(linux__uidMappings=mapping, linux__gidMappings=mapping)
+    words = [str(box.runtime), "--root", str(box.root)]
+    bind = 'mount --bind "$rootfs" "$rootfs"; mount --make-shared "$rootfs"' if mounted == "a mount" else ""
+    script = f"""
+        set -e; rootfs=$1; id=$2; shift 2
+        mount --make-rshared /; {bind}
+        "$@" create --bundle "${{rootfs%/*}}" "$id"
+        mount -t tmpfs later "$rootfs/mnt"
+        "$@" start "$id"
+        until [ "$("$@" state "$id" | grep -c stopped)" = 1 ]; do sleep 0.02; done
+        "$@" delete "$id"
+    """
+    shared = ("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh")
+    seen = run(*shared, str(box.bundle.rootfs), box.id, *words).stdout
+    assert "/rootfs / " in seen
+    assert (" - tmpfs later " in seen) is reaches
+
+
 # Seccomp
 
 

@@ -25,8 +25,8 @@ class Release(NamedTuple):
 
 RELEASES = {
     "bookworm": Release("3.11"),
-    # What podman reaches networks by and the command docker are packages of their own there.
-    "trixie": Release("3.13", ("passt", "docker-cli")),
+    # What podman reaches networks by, its firewall and the command docker are packages of their own there.
+    "trixie": Release("3.13", ("passt", "nftables", "docker-cli")),
 }
 RELEASE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"

@@ -88,6 +88,7 @@ AUTOMATIC: dict[str, tuple[str, ...]] = {
     "services": ("-k", "generated_unit and not crun"),
     "engines": ("-k", "(test_docker and cgroupfs or test_containerd and systemd) and not sees_its_cgroup"),
     "hybrid": (),
+    "quadlet": ("-k", "pyrunc and not says_itself"),
 }
 #: Those that take hours, and run where they are named.
 LONG = ("conformance",)
