@@ -13,9 +13,10 @@ import select
 import subprocess
 import tarfile
 import time
+import tomllib
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.callers.engine import PATIENCE, remove_cgroups
 from tests.callers.sweeper import Sweeper
@@ -42,6 +43,13 @@ _CRI = "io.containerd.grpc.v1.cri"
 _END = b"\4end\4"
 _STAYS = """\
 /bin/sh -c "$0" </dev/null; status=$?; printf '\\4end\\4'; printf '\\4end\\4' >&2; read line; exit $status"""
+
+
+def cri_of(dumped: str) -> dict[str, Any]:
+    """What `containerd config dump` or `default` says of the runtimes of its CRI plugin, as of 1.6, 1.7 or 2."""
+    plugins = tomllib.loads(dumped)["plugins"]
+    found: dict[str, Any] = plugins.get("io.containerd.cri.v1.runtime") or plugins[_CRI]
+    return found
 
 
 class Containerd:

@@ -9,13 +9,13 @@ import json
 import shutil
 import subprocess
 import time
-import tomllib
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.callers.containerd import cri_of
 from tests.callers.enclosure import Enclosure
 from tests.callers.engine import image, remove_cgroups
 from tests.support import programs
@@ -176,7 +176,7 @@ version = 2
 
 def dump(machine: Machine, verb: str = "dump") -> Any:
     """What containerd makes of its configuration, or has without one (``default``)."""
-    return tomllib.loads(machine.run("containerd", "config", verb))["plugins"]["io.containerd.grpc.v1.cri"]
+    return cri_of(machine.run("containerd", "config", verb))
 
 
 @pytest.mark.needs("root", "containerd", "nsenter")
@@ -203,7 +203,7 @@ def test_containerd_has_both_runtimes(machine: Machine, text: str | None) -> Non
 
 @pytest.mark.needs("root", "containerd", "ctr", "nsenter")
 def test_the_cri_plugin_starts_with_the_configuration(machine: Machine) -> None:
-    """It refuses one whose default runtime is not there, as with the runtime pyrunc alone."""
+    """Up to 1.7 it refuses one whose default runtime is not there, as with the runtime pyrunc alone."""
     place = (
         f"root = '{machine.directory}/root'\nstate = '/run/containerd'\n[grpc]\naddress = '/run/containerd/c.sock'\n"
     )
@@ -212,13 +212,16 @@ def test_the_cri_plugin_starts_with_the_configuration(machine: Machine) -> None:
     assert cri_status(machine) == "ok"
     alone = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.pyrunc]\nruntime_type = "io.containerd.runc.v2"\n'
     machine.write("/etc/containerd/config.toml", "version = 2\n" + place + alone)
-    assert cri_status(machine) == "error"
+    later = "containerd/v2 " in machine.run("containerd", "--version")
+    assert cri_status(machine) == ("ok" if later else "error")
 
 
 def cri_status(machine: Machine) -> str:
     """What a containerd that is started for it says of its CRI plugin."""
     with daemon(machine, "containerd", log=(log := machine.directory / "containerd.log")) as process:
         ctr = ["ctr", "--address", "/run/containerd/c.sock"]
+        # Where there is no socket yet, ctr looks for it again only after ten seconds.
+        wait(Path(f"/proc/{machine.enclosure.pid}/root/run/containerd/c.sock").exists, process, log)
         wait(lambda: machine.enclosure.run([*ctr, "version"], env=ENV).returncode == 0, process, log)
         for line in machine.run(*ctr, "plugins", "ls").splitlines():
             words = line.split()

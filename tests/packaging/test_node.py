@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.requirements import Requirement
 
+from tests.callers.containerd import cri_of
 from tests.callers.enclosure import Enclosure
 from tests.support import programs
 from tests.support.command import Result
@@ -106,13 +106,13 @@ def test_a_node_gets_it_and_its_engine_knows_it(node: Node) -> None:
 
     assert "+BinaryName" in node.install("--no-restart", "containerd", node.folder).replace(" ", "")
     assert node.restarted() == ""
-    section = tomllib.loads(node.run("containerd", "config", "dump").stdout)["plugins"]["io.containerd.grpc.v1.cri"]
+    section = cri_of(node.run("containerd", "config", "dump").stdout)
     assert section["containerd"]["runtimes"]["pyrunc"]["options"]["BinaryName"] == PYRUNC
     assert node.run("env", "-i", PYRUNC, "--version").stdout.startswith("pyrunc version ")
 
     # Again, with a change of mind, and a restart where doctor has no objection.
     told = node.install("--systemd-cgroup", "containerd", node.folder, status=None)
-    section = tomllib.loads(node.run("containerd", "config", "dump").stdout)["plugins"]["io.containerd.grpc.v1.cri"]
+    section = cri_of(node.run("containerd", "config", "dump").stdout)
     assert section["containerd"]["runtimes"]["pyrunc"]["options"]["SystemdCgroup"] is True
     fine = node.run(PYRUNC, "doctor", status=None).status == 0
     assert node.restarted() == ("restart containerd\n" if fine else "")

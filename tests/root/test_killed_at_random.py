@@ -20,7 +20,7 @@ from tests.support.command import Result, run
 from tests.support.residue import KEPT, cgroup_directories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.support.bundles import Bundle
@@ -72,9 +72,16 @@ class Crowd:
     """Containers of one bundle with the status that each was seen in last, and commands that are killed."""
 
     def __init__(
-        self, runtime: Path, root: Path, bundle: Bundle, ids: Callable[[], str], chance: random.Random, scratch: Path
+        self,
+        runtime: Path,
+        root: Path,
+        bundle: Bundle,
+        ids: Callable[[], str],
+        chance: random.Random,
+        scratch: Path,
+        flags: Sequence[str] = (),
     ) -> None:
-        self.words = [str(runtime), "--root", str(root)]
+        self.words = [str(runtime), "--root", str(root), *flags]
         self.root = root
         self.bundle = bundle
         self.ids = ids
@@ -161,6 +168,20 @@ class Crowd:
             self.statuses[name] = after
         return done.status == 0
 
+    def strike(self, what: str) -> bool:
+        """Kill a command by chance, and see its container work or delete it; False if the command ended before."""
+        victim = self.chance.choice(list(VICTIMS))
+        name = self.one(VICTIMS[victim][0])
+        try:
+            killed = self.kill(victim, name)
+            self.settle(name)
+            if victim in DEADLY and name in self.statuses:
+                self.delete(name)
+        except AssertionError as error:
+            error.add_note(f"{what}: {victim} of {name}")
+            raise
+        return killed
+
     def orphans(self) -> list[int]:
         """Process groups of killed commands in which there still is somebody: a container's are in others."""
         found = []
@@ -207,15 +228,6 @@ def crowd(
 def test_every_container_works_or_can_be_deleted(crowd: Crowd) -> None:
     killed = 0
     while killed < KILLS:
-        victim = crowd.chance.choice(list(VICTIMS))
-        name = crowd.one(VICTIMS[victim][0])
-        try:
-            killed += crowd.kill(victim, name)
-            crowd.settle(name)
-            if victim in DEADLY and name in crowd.statuses:
-                crowd.delete(name)
-        except AssertionError as error:
-            error.add_note(f"kill {killed}: {victim} of {name}")
-            raise
+        killed += crowd.strike(f"kill {killed}")
         while len(crowd.statuses) > CROWD:
             crowd.delete(crowd.chance.choice(list(crowd.statuses)))

@@ -78,7 +78,11 @@ def main(arguments: list[str]) -> int:
             names = options.suite or [name for name in suite.SUITES if name not in suite.LONG]
             chosen = {name: suite.SUITES[name] for name in names}
             if options.release:
-                chosen = {name: one._replace(release=options.release) for name, one in chosen.items()}
+                chosen = {
+                    name: one._replace(release=options.release)
+                    for name, one in chosen.items()
+                    if options.suite or one.layout in RELEASES[options.release].layouts
+                }
             return test(machine, chosen, words, options.junit)
     return 0
 

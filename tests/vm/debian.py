@@ -17,14 +17,16 @@ REQUIREMENTS = REPOSITORY / "requirements-dev.txt"
 
 
 class Release(NamedTuple):
-    """A release of Debian: its Python's version, and its packages beside those of all releases."""
+    """A release of Debian: its Python's version, its packages beside those of all releases, and the layouts of cgroups
+    that its systemd and its kernel have."""
 
     python: str
     packages: tuple[str, ...] = ()
+    layouts: tuple[str, ...] = ("unified",)
 
 
 RELEASES = {
-    "bookworm": Release("3.11"),
+    "bookworm": Release("3.11", layouts=("unified", "hybrid", "legacy")),
     # What podman reaches networks by, its firewall and the command docker are packages of their own there.
     "trixie": Release("3.13", ("passt", "nftables", "docker-cli")),
 }
@@ -62,8 +64,7 @@ rm -r /var/lib/apt/lists/*
 
 def debian(release: str) -> Path:
     """The folder with ``tree``, a root file system that nothing has been configured in, and ``kernel``."""
-    python, packages = RELEASES[release]
-    packages = PACKAGES + packages
+    python, packages = RELEASES[release].python, PACKAGES + RELEASES[release].packages
     parts: list[bytes | str] = [python, KERNEL, *packages, SETUP, REQUIREMENTS.read_bytes()]
     return cache.obtain(f"debian-{release}", cache.key(*parts), lambda folder: _make(folder, release, python, packages))
 

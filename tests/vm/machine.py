@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm import project
-from tests.vm.debian import PROJECT, RELEASE
+from tests.vm.debian import PROJECT, RELEASE, RELEASES
 from tests.vm.programs import VmError, tail
 from tests.vm.system import system
 
@@ -64,6 +64,8 @@ class Machine:
         ``interactive``: the console is the terminal's, and this returns when the machine has ended.  ``bound``: it
         ends with the thread that calls.
         """
+        if layout not in RELEASES[release].layouts:
+            raise VmError(f"Debian {release} has no layout {layout}: {', '.join(RELEASES[release].layouts)} alone")
         contents = project.contents()
         base, disk = system(release), project.disk(release)
         RUN.mkdir(mode=0o700, exist_ok=True)

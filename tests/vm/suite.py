@@ -65,11 +65,18 @@ SUITES = {
     ),
     # CRIU works there.
     "checkpoint": Suite(
-        "unified", "root", ("tests/vm/guest/test_checkpoint.py", "tests/vm/guest/test_checkpoint_pages.py")
+        "unified",
+        "root",
+        (
+            "tests/vm/guest/test_checkpoint.py", "tests/vm/guest/test_checkpoint_pages.py",
+            "tests/vm/guest/test_checkpoint_killed.py",
+        ),
     ),
     # podman 5.
     "quadlet": Suite("unified", "root", ("tests/vm/guest/test_quadlet.py",), release="trixie"),
     "quadlet-user": Suite("unified", USER, ("tests/vm/guest/test_quadlet.py",), release="trixie"),
+    # Commands that are killed at random moments, where systemd makes the cgroups.
+    "killed": Suite("unified", "root", ("tests/vm/guest/test_killed_under_systemd.py",), test=1800),
     # A test is a file of the conformance suite.
     "conformance": Suite("unified", "root", ("tests/root/test_conformance.py",), test=7200, whole=3 * 3600),
     # What holds everywhere, once more where cgroup2 has all controllers.
@@ -89,6 +96,7 @@ AUTOMATIC: dict[str, tuple[str, ...]] = {
     "engines": ("-k", "(test_docker and cgroupfs or test_containerd and systemd) and not sees_its_cgroup"),
     "hybrid": (),
     "quadlet": ("-k", "pyrunc and not says_itself"),
+    "quadlet-user": ("-k", "pyrunc and (cgroup_below or kubernetes or a_pod_starts)"),
 }
 #: Those that take hours, and run where they are named.
 LONG = ("conformance",)

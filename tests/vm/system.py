@@ -61,6 +61,8 @@ MASKED = (
     "sys-kernel-tracing.mount", "sys-kernel-config.mount", "modprobe@drm.service", "modprobe@efi_pstore.service",
     "modprobe@configfs.service", "modprobe@dm_mod.service", "systemd-pstore.service",
     "proc-sys-fs-binfmt_misc.automount",
+    # A tmpfs there would have nodev, and the root filesystems of tests with it.
+    "tmp.mount",
     # Tests start daemons of their own.
     "docker.service", "docker.socket", "containerd.service",
 )  # fmt: skip

@@ -72,6 +72,12 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
         Machine(name)
 
 
+def test_a_layout_that_a_release_does_not_have_is_refused() -> None:
+    with pytest.raises(VmError, match="Debian trixie has no layout hybrid: unified alone"):
+        Machine("none").up("hybrid", "trixie")
+    assert list(cache.folder().iterdir()) == []
+
+
 def test_a_machine_that_is_not_there_has_no_commands() -> None:
     with pytest.raises(VmError, match=r"there is no machine nobody: \./dev vm up --name nobody"):
         Machine("nobody").run("true")

@@ -178,8 +178,10 @@ def test_file_locks_are_refused_unless_they_are_asked_for(new_box: NewBox) -> No
     box.nothing_left()
 
 
+#: Not `sleep 1000 |`: busybox's sleep of 1.37 ends when CRIU interrupts it.
 TALK = (
-    "sleep 1000 | busybox nc -l -p 5000 >/tmp/heard & until busybox netstat -tln | grep -q :5000; do sleep 0.1; done; "
+    "busybox tail -f /dev/null | busybox nc -l -p 5000 >/tmp/heard & "
+    "until busybox netstat -tln | grep -q :5000; do sleep 0.1; done; "
     "(while :; do echo word; sleep 0.2; done) | busybox nc 127.0.0.1 5000 & "
     "until [ -s /tmp/heard ]; do sleep 0.1; done; "
 )

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.root.box import wait_for_exit
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session", autouse=True)
-def pause_process() -> Iterator[None]:
-    """podman keeps a process that holds the user's namespaces: it goes with the tests that have made it."""
-    path = Path(os.environ["XDG_RUNTIME_DIR"], "libpod/tmp/pause.pid")
-    before = path.exists()
-    yield
-    if not before and path.exists():
-        pid = int(path.read_text())
-        os.kill(pid, signal.SIGKILL)
-        wait_for_exit(pid)
-        path.unlink()
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 #: The cgroup of a session is not its user's.  That of a scope which the user's systemd delegates is.
