@@ -58,8 +58,14 @@ def test_of_one_container_both_runtimes_report_the_same(new_box: Callable[..., B
         for member, name in ONLY_OURS:
             assert ours[member].pop(name, None) is not None, (member, name)
         usage = ours["memory"]["usage"]
-        assert usage["usage"] <= usage.pop("max") <= 16 * MIB
+        if "max" not in theirs["memory"]["usage"]:  # runc 1.1.15 has it
+            assert usage["usage"] <= usage.pop("max") <= 16 * MIB
+        if not theirs["hugetlb"]:  # as runc 1.1.15 says of Linux 6.12
+            assert all(not counted["failcnt"] for counted in ours["hugetlb"].values())
+            ours["hugetlb"] = {}
         assert paths(ours) ^ paths(theirs) == set()
+        for told in (theirs, ours):  # runc's own program, where the container was the first to read it from the disk
+            del told["memory"]["raw"]["file_mapped"]
         return theirs, ours
 
     last = read()
