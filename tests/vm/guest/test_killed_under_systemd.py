@@ -34,7 +34,7 @@ class Units(Crowd):
 def test_every_container_works_or_can_be_deleted_and_no_unit_is_left(
     runtime: Path, root: Path, bundle: Callable[..., Bundle], ids: Callable[[], str], tmp_path: Path, seed: int
 ) -> None:
-    made = bundle("/bin/sleep", "1000")
+    made = bundle().args("/bin/sleep", "1000")
     crowd = Units(runtime, root, made, ids, random.Random(seed), tmp_path, units.FLAGS)
     killed = 0
     while killed < KILLS:
