@@ -54,7 +54,8 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if not is_worker(session.config):
+    # To collect tests leaves nothing, and what another run beside it has begun is not told from it in a chroot.
+    if not is_worker(session.config) and not session.config.option.collectonly:
         session.config.stash[BEFORE] = residue.snapshot()
 
 

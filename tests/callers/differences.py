@@ -41,6 +41,10 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "podman asks for rootfsPropagation shared; runc 1.1 keeps the rootfs private where it is a mount point already",
     ),
     (
+        r"^mountinfo -/ on=nothing .* master:N overlay|^mountinfo \+/ on=nothing .* private overlay",
+        "the rootfs is private, as with crun and runc 1.1.15: what the host mounts there later stays out of it",
+    ),
+    (
         r"^mountinfo [-+]/sys/fs/cgroup/systemd .* cgroup (systemd|cgroup) rw,name=systemd$",
         "the source of a cgroup mount is only a name",
     ),
