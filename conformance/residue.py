@@ -57,17 +57,23 @@ def wait(token: str, folder: Path, root: Path, containers: list[Container], pati
 
 def clear(token: str, folder: Path, containers: Iterable[Container]) -> None:
     """Take away by force what a runtime left, so that the next test and the machine do not suffer from it."""
-    pids = processes.mentioning(token)
     groups = cgroup.named(token)
     for container in containers:
         groups |= container.cgroups
         if container.watched is not None:
             container.watched.kill()
             container.watched.wait(processes.PATIENCE)
-    pids += [pid for group in groups if token in group.name for pid in cgroup.members(group)]
-    processes.kill(pids)
+
+    def members() -> list[int]:
+        pids = processes.mentioning(token)
+        pids += [pid for group in groups if token in group.name for pid in cgroup.members(group)]
+        return [pid for pid in pids if processes.alive(pid)]
+
     deadline = time.monotonic() + processes.PATIENCE
-    while any(processes.alive(pid) for pid in pids) and time.monotonic() < deadline:
+    # Who is killed may have started another one since the look that has found it.
+    while (pids := members()) and time.monotonic() < deadline:
+        processes.kill(pids)
+        processes.reap()
         time.sleep(0.01)
     processes.reap()
     for path in sorted(groups, reverse=True):
