@@ -41,7 +41,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "podman asks for rootfsPropagation shared; runc 1.1 keeps the rootfs private where it is a mount point already",
     ),
     (
-        r"^mountinfo -/ on=nothing .* master:N overlay|^mountinfo \+/ on=nothing .* private overlay",
+        r"^mountinfo -/ on=nothing .* master:N |^mountinfo \+/ on=nothing .* private ",
         "the rootfs is private, as with crun and runc 1.1.15: what the host mounts there later stays out of it",
     ),
     (
