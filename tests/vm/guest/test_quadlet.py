@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,10 +221,9 @@ def test_what_setup_writes_makes_every_quadlet_a_container_of_pyrunc(name: str, 
         assert "runtime" not in plain
         install({f"{name}.container": plain})
         systemctl("start", f"{name}.service")
-        look = ["podman", "inspect", "--format={{.OCIRuntime}} {{.State.Status}}", name]
-        seen = subprocess.run(look, capture_output=True, text=True, timeout=engines.DEADLINE, check=True).stdout
-        assert seen.split()[0].rpartition("/")[2] == "pyrunc"
-        assert seen.split()[1] == "running"
+        look = ("podman", "inspect", "--format={{.OCIRuntime}} {{.State.Status}}", name)
+        used, status = run(*look, timeout=engines.DEADLINE).stdout.split()
+        assert (used.rpartition("/")[2], status) == ("pyrunc", "running")
         systemctl("stop", f"{name}.service")
     finally:
         run(*setup, "--remove", timeout=engines.DEADLINE)
